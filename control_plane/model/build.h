@@ -1,0 +1,59 @@
+// From decoded objects to a World: a pure function that finds every problem, not only the first.
+//
+//   BuildResult result = BuildWorld(objects, {.trust_domain = "cluster.local"});
+//   if (result.world != nullptr) serve(result.world);
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "control_plane/model/problem.h"
+#include "control_plane/model/world.h"
+
+namespace google::protobuf {
+class Message;
+}
+
+namespace heddle::model {
+
+enum class Kind {
+  kService,
+  kHttpRoute,
+  kWorkload,
+  kMeshConfig,
+  kBackendPolicy,
+  kAuthorizationPolicy,
+  kWorkloadPolicy,
+};
+
+// What the document says: "HTTPRoute".
+absl::string_view KindName(Kind kind);
+
+// One object as the operator wrote it: its protobuf decoded, nothing else checked.
+struct Object {
+  Kind kind = Kind::kService;
+  std::string file;
+  // The 1-based line of a field path such as "spec.rules[0].name", or of its nearest parent that is there; 0: not known.
+  // Called for problems only.
+  std::function<int(absl::string_view path)> line_of;
+  std::shared_ptr<const google::protobuf::Message> body;  // heddle.v1.<KindName>
+};
+
+struct WorldOptions {
+  std::string trust_domain = "cluster.local";
+  // Where sidecars reach heddle-control, for spans; unset: spans need MeshConfig.tracing.collector.
+  std::optional<HostPort> control_address;
+};
+
+struct BuildResult {
+  std::shared_ptr<const World> world;  // null when there is an error among the problems
+  std::vector<Problem> problems;       // in the order of the objects
+};
+
+BuildResult BuildWorld(const std::vector<Object>& objects, const WorldOptions& options);
+
+}  // namespace heddle::model

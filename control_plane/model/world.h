@@ -1,0 +1,105 @@
+// Everything that heddle-control knows, as immutable values: services, workloads, routes, policies, each valid and with
+// its references resolved. A World is made by BuildWorld (build.h), never changed, and shared between threads as
+// shared_ptr<const World>. Only these structs are seen by translation; no protobuf here.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "control_plane/model/digest.h"
+#include "control_plane/model/policy.h"
+#include "control_plane/model/route.h"
+#include "control_plane/model/types.h"
+
+namespace heddle::model {
+
+struct WorkloadPort {
+  std::string name;
+  uint16_t port = 0;
+  uint16_t app_port = 0;  // 0: none given
+  Protocol protocol = Protocol::kTcp;
+};
+
+// The services a workload calls; shared by all workloads with the same reach.
+struct EgressSet {
+  std::vector<Key> services;  // sorted; exist in the World
+  bool allow_unlisted = true;
+  Digest digest;
+};
+
+struct Workload {
+  Key key;
+  std::string address;  // numeric
+  std::string service_account;
+  std::map<std::string, std::string> labels;
+  std::vector<WorkloadPort> ports;
+  Locality locality;
+  uint32_t weight = 1;
+  bool sidecar = true;
+
+  // From WorkloadPolicy and MeshConfig.
+  MtlsMode mtls = MtlsMode::kPermissive;
+  std::map<uint16_t, MtlsMode> port_mtls;
+  std::shared_ptr<const EgressSet> egress;  // never null
+
+  MtlsMode MtlsOf(uint16_t port) const;
+  const WorkloadPort* FindPort(uint16_t port) const;  // null: none
+  // "app" label, else the name; with the namespace: what traces call it.
+  std::string ServiceName() const;
+};
+
+struct Endpoint {
+  std::string address;
+  uint16_t port = 0;
+  uint32_t weight = 1;
+  Locality locality;
+  Key workload;
+  std::string service_account;
+  bool mtls = false;  // it has a sidecar that accepts mutual TLS on this port
+};
+
+struct ServicePort {
+  std::string name;
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  std::vector<Endpoint> endpoints;   // sorted by address and port
+  Digest endpoints_digest;
+  BackendSettings backend;           // BackendPolicy over MeshConfig.defaults over the built-in defaults
+};
+
+struct Service {
+  Key key;
+  std::vector<ServicePort> ports;
+  std::string cluster_ip;  // numeric; empty: headless
+  std::vector<std::shared_ptr<const Route>> routes;  // attached to this service, best precedence not yet applied
+
+  const ServicePort* FindPort(uint16_t port) const;  // null: none
+  // The port meant by a host without ":port": 80, else the first HTTP port. Null: no HTTP port.
+  const ServicePort* DefaultHttpPort() const;
+
+  // Of everything here but the endpoints, which have their own.
+  Digest digest;
+};
+
+struct World {
+  MeshConfig mesh;
+  std::map<Key, Service> services;
+  std::map<Key, Workload> workloads;
+  std::map<Key, AuthorizationPolicy> authorization;
+  Digest digest;  // of everything: equal digests, equal worlds
+
+  const Service* FindService(const Key& key) const;    // null: none
+  const Workload* FindWorkload(const Key& key) const;  // null: none
+};
+
+// "reviews.bookshop:9080": the name of the Cluster and of its endpoints for one port of a service.
+std::string ClusterName(const Key& service, uint16_t port);
+
+}  // namespace heddle::model
