@@ -24,10 +24,15 @@ _ARCHIVES = [
     "z",
 ] + ABSL_LIBS
 
+# With --config=opt also libstdc++ and libgcc are archives; the sanitizers and everyday builds keep the shared ones.
 _STATIC_LINKOPTS = (
     ["-Wl,-Bstatic", "-Wl,--start-group"] +
     ["-l" + lib for lib in _ARCHIVES] +
-    ["-Wl,--end-group", "-Wl,-Bdynamic", "-lpthread"]
+    select({
+        "//tools/bazel:opt": ["-lstdc++", "-Wl,--icf=safe", "-static-libgcc"],
+        "//conditions:default": [],
+    }) +
+    ["-Wl,--end-group", "-Wl,-Bdynamic", "-Wl,--as-needed", "-lpthread"]
 )
 
 _GRPC_LINKOPTS = ["-Wl,--as-needed"] + ["-l" + lib for lib in [
