@@ -10,6 +10,11 @@
 
 namespace heddle::model {
 
+Checker::Checker(const Object& object, const Key& key, std::vector<Problem>* problems)
+    : object_(object),
+      problems_(problems),
+      name_(absl::StrCat(KindName(object.kind), " ", key.ToString())) {}
+
 void Checker::Add(Severity severity, const base::Path& at, std::string message) {
   Problem problem{.severity = severity,
                   .file = object_.file,

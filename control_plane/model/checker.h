@@ -25,6 +25,8 @@ class Checker {
   // Both must outlive it.
   Checker(const Object& object, std::vector<Problem>* problems)
       : object_(object), problems_(problems) {}
+  // For an object whose name is known already.
+  Checker(const Object& object, const Key& key, std::vector<Problem>* problems);
 
   void Error(const base::Path& at, std::string message);
   void Warning(const base::Path& at, std::string message);

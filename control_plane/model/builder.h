@@ -1,0 +1,83 @@
+// The work behind BuildWorld: reads each object, then resolves what refers to what. Used by build.cc only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control_plane/model/build.h"
+#include "control_plane/model/readers.h"
+
+namespace heddle::model {
+
+class Builder {
+ public:
+  Builder(const std::vector<Object>& objects, const WorldOptions& options)
+      : objects_(objects), options_(options) {}
+
+  BuildResult Build();
+
+ private:
+  template <typename Parts>
+  struct Entry {
+    const Object* object = nullptr;
+    Digest body;
+    Parts parts;
+  };
+  struct BackendPolicyEntry {
+    const Object* object = nullptr;
+    Digest body;
+    BackendPolicyParts target;
+  };
+
+  // Reading, in the order of these lines: later kinds look at what earlier ones gave.
+  void ReadMesh();
+  void ReadServices();
+  void ReadWorkloads();
+  void ReadPolicies();
+  void ReadRoutes();
+  template <typename Map>
+  bool Insert(Map* map, const Key& key, typename Map::mapped_type value, Checker& check);
+
+  // Resolving.
+  void CheckAddresses();
+  void ApplyWorkloadPolicies();
+  std::shared_ptr<const EgressSet> ResolveEgress(const std::vector<std::string>& patterns,
+                                                 const std::string& ns, bool allow_unlisted);
+  void CheckEgressNames(const WorkloadSettings& settings, const std::string& ns, Checker& check);
+  void ApplyBackendPolicies();
+  void ApplyBackendPolicy(const Key& key, const BackendPolicyEntry& policy,
+                          std::map<std::pair<Key, std::string>, Key>* taken);
+  void AttachRoutes();
+  void CheckParent(const RouteParent& parent, const base::Path& at, Checker& check);
+  void CheckBackend(const Route& route, const RouteBackend& backend, const base::Path& at,
+                    Checker& check);
+  void FindEndpoints();
+  void FindEndpoints(const Entry<ServiceParts>& entry, size_t port, Service* service);
+  void IndexWorkloads();
+  void Finish();
+
+  const std::vector<Object>& objects_;
+  const WorldOptions& options_;
+  std::vector<Problem> problems_;
+
+  MeshParts mesh_;
+  const Object* mesh_object_ = nullptr;
+  std::map<Key, Entry<ServiceParts>> services_;
+  std::map<Key, Entry<Workload>> workloads_;
+  std::map<Key, Entry<WorkloadPolicyParts>> workload_policies_;
+  std::map<Key, BackendPolicyEntry> backend_policies_;
+  std::map<Key, Entry<std::shared_ptr<Route>>> routes_;
+  std::map<Key, Entry<AuthorizationPolicy>> authorization_;
+
+  // "<namespace>\n<label>\n<value>" to the workloads that have it.
+  std::map<std::string, std::vector<const Workload*>> by_label_;
+  std::map<std::string, std::shared_ptr<const EgressSet>> egress_sets_;
+  std::map<Key, Digest::Builder> service_digests_;
+  World world_;
+};
+
+}  // namespace heddle::model
