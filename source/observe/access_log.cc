@@ -9,10 +9,10 @@
 #include <cstring>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "source/base/log.h"
 #include "source/base/status.h"
+#include "source/config/match.h"
 #include "source/observe/flags.h"
 
 namespace heddle::observe {
@@ -51,27 +51,6 @@ bool Compare(config::AccessLogFilter::Op op, int64_t left, int64_t right) {
   return false;
 }
 
-bool HeaderPasses(const config::HeaderMatcher& matcher, const AccessRecord& record) {
-  if (record.request == nullptr) return false;
-  const auto value = record.request->headers.Get(matcher.name);
-  bool matches = false;
-  switch (matcher.kind) {
-    case config::HeaderMatcher::Kind::kPresent:
-      matches = value.has_value() == matcher.present;
-      break;
-    case config::HeaderMatcher::Kind::kString:
-      matches = (value.has_value() || matcher.treat_missing_as_empty) && matcher.string.Matches(value.value_or(""));
-      break;
-    case config::HeaderMatcher::Kind::kRange: {
-      int64_t number = 0;
-      matches = value.has_value() && absl::SimpleAtoi(*value, &number) && number >= matcher.range_begin &&
-                number < matcher.range_end;
-      break;
-    }
-  }
-  return matches != matcher.invert;
-}
-
 bool FlagPasses(const std::vector<std::string>& flags, const AccessRecord& record) {
   if (flags.empty()) return record.flags != 0;
   return std::any_of(flags.begin(), flags.end(), [&](const std::string& name) {
@@ -99,7 +78,7 @@ bool Passes(const config::AccessLogFilter& f, const AccessRecord& r) {
     case Kind::kResponseFlag:
       return FlagPasses(f.flags, r);
     case Kind::kHeader:
-      return f.header.has_value() && HeaderPasses(*f.header, r);
+      return f.header.has_value() && r.request != nullptr && config::Matches(*f.header, *r.request);
     case Kind::kGrpcStatus: {
       const bool listed =
           std::find(f.grpc_statuses.begin(), f.grpc_statuses.end(), r.grpc_status) != f.grpc_statuses.end();
