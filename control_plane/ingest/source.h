@@ -24,7 +24,7 @@ struct Update {
 
 class Source {
  public:
-  // On the source's thread; must not block for long, and must not destroy the source.
+  // On the source's thread (the first one on Start's); must not block for long, and must not destroy the source.
   using Callback = std::function<void(Update)>;
 
   virtual ~Source() = default;
