@@ -109,3 +109,8 @@ pip_unpack() {
   unzip -q "$wheels"/*.whl -d "$2"
   rm -rf "$wheels"
 }
+
+# HEDDLE_OUTPUT_BASE keeps a second Bazel apart from the tree's own, so that both can run at once.
+bazel() {
+  command bazel ${HEDDLE_OUTPUT_BASE:+--output_base="$HEDDLE_OUTPUT_BASE"} "$@"
+}
