@@ -313,6 +313,28 @@ void FileEvents::OnEvent(int, short what, void* self) {
 }
 
 // ----------------------------------------------------------------------------------------------------
+// LevelEvents
+
+LevelEvents::LevelEvents(Loop& loop, int fd, uint32_t interest,
+                         std::function<void(uint32_t)> on_ready)
+    : on_ready_(std::move(on_ready)) {
+  const int what = EV_PERSIST | ((interest & FileEvents::kRead) ? EV_READ : 0) |
+                   ((interest & FileEvents::kWrite) ? EV_WRITE : 0);
+  event_ = event_new(loop.raw(), fd, static_cast<short>(what), OnEvent, this);
+  HEDDLE_CHECK(event_ != nullptr && event_add(event_, nullptr) == 0) << "descriptor " << fd;
+}
+
+LevelEvents::~LevelEvents() { event_free(event_); }
+
+void LevelEvents::OnEvent(int, short what, void* self) {
+  const uint32_t ready =
+      ((what & EV_READ) ? FileEvents::kRead : 0U) | ((what & EV_WRITE) ? FileEvents::kWrite : 0U);
+  // The call may destroy this.
+  const auto on_ready = static_cast<LevelEvents*>(self)->on_ready_;
+  on_ready(ready);
+}
+
+// ----------------------------------------------------------------------------------------------------
 // SignalEvent
 
 SignalEvent::SignalEvent(Loop& loop, int signal, std::function<void()> on_signal)

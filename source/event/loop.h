@@ -117,7 +117,7 @@ class Loop {
   const bool machine_time_;
   event_base* base_;
   ::event* wake_ = nullptr;
-  ::event* tick_ = nullptr;     // wakes the loop for timers_[0]
+  ::event* tick_ = nullptr;   // wakes the loop for timers_[0]
   base::Micros tick_at_ = 0;  // 0 = not armed
   int wake_fd_ = -1;
   mutable base::Micros now_ = 0;  // 0 = not read yet in this iteration
@@ -181,6 +181,22 @@ class FileEvents {
   std::function<void(uint32_t)> on_ready_;
   ::event* event_ = nullptr;
   uint32_t activated_ = 0;  // not 0: is in loop_.activated_
+};
+
+// Readiness of a descriptor that a library reads and writes at its own pace (c-ares):
+// level-triggered, told again until it is dealt with.
+class LevelEvents {
+ public:
+  // `interest` and `ready` are of FileEvents::kRead and kWrite.
+  LevelEvents(Loop& loop, int fd, uint32_t interest, std::function<void(uint32_t ready)> on_ready);
+  ~LevelEvents();
+  LevelEvents(const LevelEvents&) = delete;
+  LevelEvents& operator=(const LevelEvents&) = delete;
+
+ private:
+  static void OnEvent(int, short what, void* self);
+  std::function<void(uint32_t)> on_ready_;
+  ::event* event_ = nullptr;
 };
 
 // A signal turned into a call on the loop. One loop of the process handles signals.
