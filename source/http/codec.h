@@ -45,7 +45,9 @@ enum class ResetReason : uint8_t {
 };
 
 // What the peer does on one stream. `end`: nothing follows. After OnReset, or once both directions have ended, the
-// codec forgets the stream and calls no more.
+// codec forgets the stream and calls no more. A server's stream is over as soon as its response has ended: what is
+// still to come of the request is discarded (h1, up to a limit, then the connection ends) or refused (h2
+// RST_STREAM(NO_ERROR)) without an event.
 class StreamEvents {
  public:
   virtual ~StreamEvents() = default;
