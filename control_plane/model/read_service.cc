@@ -98,6 +98,8 @@ void ReadWorkloadPorts(const v1::WorkloadSpec& spec, const Path& at, Checker& ch
       if (!names.insert(one.name()).second)
         check.Error(here.Field("name"), absl::StrCat("\"", one.name(), "\" given twice"));
     }
+    if (out->sidecar && (port.port == 15000 || port.port == 15001 || port.port == 15006))
+      check.Error(here.Field("port"), absl::StrCat(port.port, " is the sidecar's own"));
     if (one.app_port() != 0) {
       port.app_port = check.Port(here.Field("appPort"), one.app_port());
       if (ports.contains(one.app_port()) || !app_ports.insert(one.app_port()).second)
