@@ -75,7 +75,8 @@ void Loop::Iterate(bool block) {
   ++iteration_;
   now_ = 0;
   // What the last iteration left over must not wait for an event.
-  if (!activated_.empty() || !dirty_.empty()) block = false;
+  activating_.swap(activated_);
+  if (!activating_.empty() || !dirty_.empty()) block = false;
   if (machine_time_) ArmTick();
   event_base_loop(base_, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
   RunActivated();
@@ -158,8 +159,6 @@ void Loop::RunDirty() {
 }
 
 void Loop::RunActivated() {
-  if (activated_.empty()) return;
-  activating_.swap(activated_);
   for (size_t i = 0; i < activating_.size(); ++i) {
     FileEvents* file = activating_[i];
     if (file == nullptr) continue;

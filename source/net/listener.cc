@@ -85,6 +85,7 @@ void Listener::AcceptSome(size_t most) {
     if (OfTheConnection(errno)) continue;
     if (errno == EAGAIN) return;
     if ((errno == EMFILE || errno == ENFILE) && Shed()) continue;
+    if (errno == EAGAIN) return;  // nobody was waiting
     HEDDLE_LOG(kWarning, "net") << "accept on " << address_.ToString() << ": "
                                 << std::strerror(errno);
     retry_.Start(kRetry);

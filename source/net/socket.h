@@ -42,7 +42,7 @@ struct ListenOptions {
   bool transparent = false;  // IP_TRANSPARENT: needs CAP_NET_ADMIN
   bool freebind = false;     // an address this machine does not have (yet)
   int backlog = 1024;
-  std::optional<Keepalive> keepalive;  // inherited by accepted connections
+  std::optional<Keepalive> keepalive = std::nullopt;  // inherited by accepted connections
 };
 
 // A bound, listening socket. TCP_NODELAY is set on it, because accepted sockets inherit that.
@@ -52,7 +52,7 @@ struct DialOptions {
   Address source;     // bound before connecting, when specified
   uint32_t mark = 0;  // SO_MARK, 0 = none
   bool transparent = false;
-  std::optional<Keepalive> keepalive;
+  std::optional<Keepalive> keepalive = std::nullopt;
 };
 
 // A socket that is connecting: connect(2) was called and succeeded or is under way.
