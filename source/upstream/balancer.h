@@ -3,7 +3,7 @@
 //
 //   Balancer balancer(random);
 //   balancer.Reset(spec);                       // new spec, or SharedCluster::generation moved
-//   const Host* host = balancer.Choose({.hash = h});
+//   const Host* host = balancer.Choose({.hash = h}).host;
 #pragma once
 
 #include <cstdint>
@@ -13,50 +13,43 @@
 
 #include "absl/types/span.h"
 #include "source/base/clock.h"
+#include "source/upstream/load.h"
+#include "source/upstream/picker.h"
 #include "source/upstream/spec.h"
 
 namespace heddle::upstream {
 
-// Shares of the traffic by priority, in percent, and what is in panic (proxy_semantics.md 2.6).
-struct PriorityCounts {
-  uint32_t total = 0, healthy = 0, degraded = 0;
-};
-struct PriorityLoad {
-  std::vector<uint32_t> healthy, degraded;  // percent; together 100 unless nothing can be chosen
-  std::vector<bool> panic;
-};
-PriorityLoad ComputeLoad(absl::Span<const PriorityCounts> priorities, uint32_t overprovisioning_factor,
-                         uint32_t panic_percent);
-
-// Chooses among a fixed list; see balancer.cc for the five.
-class Picker;
-
 class Balancer {
  public:
   struct Context {
-    std::optional<uint64_t> hash;
-    absl::Span<const HostState* const> avoid;
+    std::optional<uint64_t> hash;              // none = random
+    absl::Span<const HostState* const> avoid;  // refused, unless it still comes after `avoid_attempts` more tries
     uint32_t avoid_attempts = 1;
   };
   struct Choice {
-    const Host* host = nullptr;  // null: nothing to choose from; belongs to the spec
+    const Host* host = nullptr;  // null: nothing to choose from. Belongs to the spec.
     bool panic = false;
   };
 
-  explicit Balancer(base::Random& random);
-  ~Balancer();
+  explicit Balancer(base::Random& random) : random_(random) {}
   // Takes the hosts' health and ejection as they are now. The spec must stay until the next Reset.
   void Reset(const ClusterSpec& spec);
   Choice Choose(const Context& context);
+  const PriorityLoad& load() const { return load_; }
 
  private:
-  struct Level;  // one priority
-  Choice ChooseOnce(const Context& context, uint64_t hash, uint32_t attempt);
+  // One priority. Pickers are made when first needed: of the three, two are rarely.
+  struct Level {
+    HostList healthy, degraded, all;
+    std::unique_ptr<Picker> pick_healthy, pick_degraded, pick_all;
+  };
+  Choice ChooseOnce(uint64_t hash, uint32_t attempt);
+  const Host* From(HostList& hosts, std::unique_ptr<Picker>& picker, uint64_t hash, uint32_t attempt);
 
   base::Random& random_;
   const ClusterSpec* spec_ = nullptr;
   PriorityLoad load_;
-  std::vector<std::unique_ptr<Level>> levels_;
+  std::vector<Level> levels_;
 };
 
 }  // namespace heddle::upstream

@@ -5,7 +5,7 @@
 //   if (pick.host == nullptr) -> 503 no healthy upstream
 //   std::unique_ptr<HttpLease> lease = cluster->LeaseHttp(pick, {.priority = ..., .downstream = ...}, this);
 //   ... OnLeaseReady(grant): ClientStream* stream = grant.codec->NewStream(response_events); stream->SendHead(...)
-//   ... grant.connection->Flush() is the pool's business: lease->Flush() after having written
+//   ... what was sent is flushed at the end of the iteration by the pool
 //   cluster->Report(pick.host, {.kind = Result::Kind::kHttp, .status = 200});   // once per attempt
 //   lease.reset();                                  // stream ended, or was reset by its owner
 //
@@ -30,88 +30,29 @@
 #include "source/stats/stats.h"
 #include "source/upstream/balancer.h"
 #include "source/upstream/endpoint.h"
+#include "source/upstream/lease.h"
 #include "source/upstream/limits.h"
+#include "source/upstream/http_pool.h"
 #include "source/upstream/spec.h"
+#include "source/upstream/tcp_lease.h"
 
 namespace heddle::upstream {
-
-class HttpPool;
 
 struct LoadContext {
   std::optional<uint64_t> hash;                          // ring hash, maglev; none = random
   absl::Span<const HostState* const> avoid;              // hosts already tried (previous_hosts)
   uint32_t avoid_attempts = 1;                           // host_selection_retry_max_attempts
   net::Address original_destination;                     // ORIGINAL_DST clusters
-  const config::Metadata* metadata_match = nullptr;      // not used yet by any balancer
 };
 
 struct Pick {
   std::shared_ptr<HostState> host;  // null: no healthy upstream
+  // For Cluster: which transport, and of which spec that is said.
+  uint16_t transport = 0;
+  uint64_t adoption = 0;
 };
 
-// Why a lease failed. kOverflow: a circuit breaker (never retried, never reported to outlier detection); the others
-// are `connect-failure` to a retry policy and Report(kConnectFailed) to outlier detection.
-enum class LeaseFailure : uint8_t { kOverflow, kConnectFailed, kConnectTimeout, kTransportFailed };
-
-// A stream may be opened: codec->NewStream() succeeds now.
-struct LeaseGrant {
-  http::ClientCodec* codec;
-  net::Connection* connection;  // addresses, TLS facts, back-pressure
-  // The connection has carried a request before. A reset (kConnectionClosed) before any byte of the response then
-  // probably is the race with the upstream's idle timeout: safe to count as reset-before-request.
-  bool reused;
-};
-
-// Told how a lease for an HTTP stream goes on. Exactly one of the two, perhaps before LeaseHttp has returned.
-class HttpLeaseEvents {
- public:
-  virtual ~HttpLeaseEvents() = default;
-  // Open the stream from inside the call (or give the lease back).
-  virtual void OnLeaseReady(const LeaseGrant& grant) = 0;
-  // `transport_reason` is for %UPSTREAM_TRANSPORT_FAILURE_REASON%, often empty. The lease is dead: destroy it.
-  virtual void OnLeaseFailed(LeaseFailure failure, absl::string_view transport_reason) = 0;
-};
-
-// The right to one upstream stream, waiting or in use. Destroying it gives back what it holds: a waiting lease leaves
-// the queue, a used one returns the stream (its owner reset it before, or it had ended both ways). Destroy it only on
-// its worker's thread; inside any event is fine. Its memory comes from a free list.
-class HttpLease {
- public:
-  virtual ~HttpLease() = default;
-  // Call after writing to the stream outside of a pool event: what waits is written at the end of the iteration.
-  virtual void Flush() = 0;
-  // Back-pressure of HTTP/1 (HTTP/2 has windows: withhold Stream::Consumed, this does nothing then).
-  virtual void SetReading(bool on) = 0;
-  // The upstream connection's out() is above its limit: stop sending body until StreamEvents::OnWritable.
-  virtual bool above_limit() const = 0;
-};
-
-struct HttpLeaseOptions {
-  Priority priority = Priority::kDefault;
-  http::Protocol downstream = http::Protocol::kHttp11;  // the client's; counts for UpstreamHttp::Kind::kDownstream
-  absl::string_view sni;                                // auto_sni: host of :authority without port; else empty
-};
-
-// An upstream connection of one TCP session. Destroying it closes the connection at once, if it is open, and gives
-// back its place in the limits; its ConnectionEvents hear no more.
-class TcpLease {
- public:
-  virtual ~TcpLease() = default;
-  virtual net::Connection* connection() = 0;  // never null
-};
-
-struct TcpOptions {
-  Priority priority = Priority::kDefault;
-  absl::string_view sni;               // overrides the cluster's; empty = the cluster's
-  std::vector<std::string> alpn;       // overrides the cluster's; empty = the cluster's
-  bool half_close = true;
-};
-
-// Makes the codec of one upstream connection; a table entry for tests.
-using MakeCodec = std::unique_ptr<http::ClientCodec> (*)(http::Protocol protocol, const config::Cluster& config,
-                                                         net::Connection& connection, http::ClientEvents* events);
-
-class Cluster {
+class Cluster final : private HttpPool::Owner {
  public:
   struct Context {
     event::Loop& loop;
@@ -154,7 +95,43 @@ class Cluster {
 
   // Graceful end of the process or of the cluster: idle connections close, busy ones after their last stream.
   void Drain();
-  size_t open_connections() const;
+  size_t open_connections() const;  // of HTTP pools
+
+ private:
+  // The pools of one host, made when first needed.
+  struct HostPools {
+    std::shared_ptr<HostState> host;
+    std::vector<std::unique_ptr<HttpPool>> pools;
+  };
+  // ORIGINAL_DST: a host made on demand.
+  struct OriginalHost {
+    std::shared_ptr<HostState> host;
+    bool used = true;  // since the last clean-up
+  };
+
+  void OnPoolDrained(HttpPool* pool) override;
+  // Null: the host is gone, or it has too many pools that are all busy.
+  HttpPool* PoolFor(const Pick& pick, const HttpLeaseOptions& options, LeaseFailure* failure);
+  // Lets one pool go that nobody uses; false when there is none.
+  bool MakeRoom(HostPools& pools);
+  void Retire(std::unique_ptr<HttpPool> pool);
+  void DrainPools(HostPools& pools);
+  // The transport for a pick, also when the spec has changed since; none = the host is gone.
+  std::optional<uint16_t> TransportFor(const Pick& pick) const;
+  std::shared_ptr<const net::TransportFactory> Transport(uint16_t index) const;
+  Pick ChooseOriginal(const net::Address& address);
+  void CleanOriginal();
+
+  Context context_;
+  std::shared_ptr<const ClusterSpec> spec_;
+  uint64_t adoption_ = 0;
+  uint64_t generation_ = 0;  // SharedCluster::generation that balancer_ knows
+  Balancer balancer_;
+  absl::flat_hash_map<const HostState*, HostPools> pools_;
+  std::vector<std::unique_ptr<HttpPool>> draining_;
+  absl::flat_hash_map<net::Address, OriginalHost> original_;
+  std::unique_ptr<event::Timer> original_timer_;
+  bool closing_ = false;
 };
 
 }  // namespace heddle::upstream
