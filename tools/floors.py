@@ -5,15 +5,14 @@ Prints each folder with its floor and what it includes, lowest floor first. Fail
 include that points up, on a folder without a floor, on a library's headers outside the folders that own it, and on what
 the proxy and the control plane may not take from one another.
 
-usage: tools/floors.py [--quiet]
+usage: tools/floors.py [--quiet] [--root FOLDER]
 """
 
+import argparse
 import collections
 import os
 import re
 import sys
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # A folder may include its own floor and those below. A folder inside one of these has its floor.
 FLOORS = {
@@ -73,12 +72,12 @@ def floor_of(folder):
     return None
 
 
-def read_tree():
+def read_tree(root):
     """Yields (file, folder, [included names]) for each C++ file."""
     for top in ("source", "control_plane", "test", "examples", "tools"):
-        for where, folders, files in os.walk(os.path.join(ROOT, top)):
+        for where, folders, files in os.walk(os.path.join(root, top)):
             folders[:] = sorted(d for d in folders if not d.startswith("."))
-            folder = os.path.relpath(where, ROOT)
+            folder = os.path.relpath(where, root)
             for name in sorted(files):
                 if name.endswith((".h", ".cc")):
                     with open(os.path.join(where, name), encoding="utf-8") as text:
@@ -128,9 +127,13 @@ def find_cycle(graph):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--root", default=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    options = parser.parse_args()
     errors = []
     graph = collections.defaultdict(set)
-    for path, folder, includes in read_tree():
+    for path, folder, includes in read_tree(options.root):
         product = folder.startswith(("source", "control_plane"))
         if product:
             graph[folder]
@@ -151,12 +154,12 @@ def main():
                 elif target != folder:
                     graph[folder].add(target)
             if product and not included.startswith(("source/", "control_plane/")) and os.path.exists(
-                    os.path.join(ROOT, folder, included)):
+                    os.path.join(options.root, folder, included)):
                 errors.append(f"{path}: {included}: write includes from the root of the tree")
     cycle = find_cycle(graph)
     if cycle:
         errors.append("cycle: " + " -> ".join(cycle))
-    if "--quiet" not in sys.argv[1:]:
+    if not options.quiet:
         for folder in sorted(graph, key=lambda f: (floor_of(f) is None, floor_of(f), f)):
             print(f"{floor_of(folder)!s:>4}  {folder:28} {' '.join(sorted(graph[folder]))}")
     for error in sorted(set(errors)):
