@@ -1,0 +1,313 @@
+#include "control_plane/main/control.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "control_plane/identity/ca.h"
+#include "control_plane/identity/files.h"
+#include "control_plane/identity/serving.h"
+#include "control_plane/identity/token.h"
+#include "control_plane/ingest/file_source.h"
+#include "control_plane/serve/auth.h"
+#include "control_plane/serve/certificates.h"
+#include "control_plane/serve/grpc_forward.h"
+#include "control_plane/serve/grpc_server.h"
+#include "control_plane/serve/hub.h"
+#include "control_plane/status/admin.h"
+#include "control_plane/status/http_server.h"
+#include "control_plane/status/version.h"
+#include "control_plane/trace/store.h"
+#include "source/base/clock.h"
+#include "source/base/log.h"
+#include "source/base/status.h"
+#include "source/event/loop.h"
+
+namespace heddle::control {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(250);
+
+bool IsIp(const std::string& text) {
+  unsigned char buffer[sizeof(in6_addr)];
+  return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 || ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
+}
+
+bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+absl::StatusOr<identity::ServerNames> NamesOf(const Options& options, const std::string& host) {
+  identity::ServerNames out{.dns = {"heddle-control", "heddle-control.heddle-system",
+                                    "heddle-control.heddle-system.svc", "localhost"},
+                            .ip = {"127.0.0.1", "::1"}};
+  std::vector<std::string> more = options.names;
+  if (!IsWildcard(host) && host != "127.0.0.1" && host != "::1" && host != "localhost") more.push_back(host);
+  for (const std::string& name : more) {
+    if (IsIp(name)) {
+      out.ip.push_back(name);
+      continue;
+    }
+    // It becomes part of the certificate's extension text: letters, digits, '-' and '.' only.
+    HEDDLE_RETURN_IF_ERROR(identity::ValidateName("--name", name));
+    out.dns.push_back(name);
+  }
+  return out;
+}
+
+}  // namespace
+
+// In the order they are made; destroyed in reverse.
+struct Control::Parts {
+  Options options;
+  absl::Time started;
+  std::optional<identity::DirectoryLock> lock;
+  std::unique_ptr<identity::CertificateAuthority> ca;
+  std::optional<identity::TokenKey> tokens;
+  std::optional<identity::ServingCertificate> serving;  // tick thread only, after Start
+  std::unique_ptr<serve::Secrets> secrets;
+  std::optional<serve::Hub> hub;
+  std::optional<serve::Authenticator> authenticator;
+  std::optional<serve::CertificateService> certificates;
+  std::optional<trace::Store> traces;
+  std::optional<serve::TraceForwarder> forwarder;
+  std::unique_ptr<serve::GrpcServer> grpc;
+  std::unique_ptr<ingest::Source> source;
+  std::unique_ptr<status::HttpServer> admin;
+
+  event::Loop ticks;
+  std::optional<event::Timer> timer;
+  std::thread ticker;
+  bool stopped = false;
+
+  mutable absl::Mutex mutex;
+  uint64_t generation ABSL_GUARDED_BY(mutex) = 0;
+  std::vector<model::Problem> problems ABSL_GUARDED_BY(mutex);
+  absl::Time serving_not_after ABSL_GUARDED_BY(mutex);
+
+  absl::Status StartIdentity();
+  absl::Status StartServing();
+  absl::Status StartSource();
+  absl::Status StartAdmin();
+  void StartTicking();
+  void OnUpdate(ingest::Update update);
+  void Tick();
+  absl::StatusOr<std::string> Rotate(const std::string& root_step);
+  absl::StatusOr<std::string> ExportTraces(const serve::Peer& peer, const std::string& request);
+  status::Overview MakeOverview() const;
+  std::string advertised() const;
+};
+
+absl::Status Control::Parts::StartIdentity() {
+  HEDDLE_RETURN_IF_ERROR(identity::PrepareStateDir(options.state_dir));
+  HEDDLE_ASSIGN_OR_RETURN(auto taken, identity::DirectoryLock::Take(options.state_dir + "/lock"));
+  lock.emplace(std::move(taken));
+  HEDDLE_ASSIGN_OR_RETURN(ca, identity::CertificateAuthority::Open(
+                                  {.dir = options.state_dir, .trust_domain = options.trust_domain}, absl::Now()));
+  HEDDLE_ASSIGN_OR_RETURN(auto opened, identity::TokenKey::Open(options.state_dir));
+  tokens.emplace(std::move(opened));
+  std::string host;
+  int port = 0;
+  HEDDLE_RETURN_IF_ERROR(status::SplitHostPort(options.listen, &host, &port));
+  HEDDLE_ASSIGN_OR_RETURN(identity::ServerNames names, NamesOf(options, host));
+  serving.emplace(*ca, std::move(names));
+  HEDDLE_RETURN_IF_ERROR(serving->Refresh(absl::Now()));
+  absl::MutexLock guard(&mutex);
+  serving_not_after = serving->not_after();
+  return absl::OkStatus();
+}
+
+absl::Status Control::Parts::StartServing() {
+  HEDDLE_ASSIGN_OR_RETURN(secrets, serve::Secrets::Open(*ca, absl::Now()));
+  hub.emplace(serve::HubOptions{.max_streams = static_cast<size_t>(options.max_streams)}, *secrets, base::SystemClock());
+  authenticator.emplace(*tokens, options.trust_domain);
+  certificates.emplace(*ca, *hub);
+  traces.emplace(trace::StoreOptions{.max_spans = static_cast<size_t>(options.trace_spans),
+                                     .max_bytes = static_cast<size_t>(options.trace_mib) << 20});
+  if (!options.otlp_forward.empty()) {
+    std::string host;
+    int port = 0;
+    HEDDLE_RETURN_IF_ERROR(status::SplitHostPort(options.otlp_forward, &host, &port));
+    forwarder.emplace(options.otlp_forward);
+  }
+  HEDDLE_ASSIGN_OR_RETURN(
+      grpc, serve::GrpcServer::Start(
+                {.listen = options.listen,
+                 .key_path = serving->key_path(),
+                 .cert_path = serving->cert_path(),
+                 .roots_path = ca->bundle_path(),
+                 .max_connection_age = options.max_connection_age},
+                *hub, *authenticator,
+                {.create_certificate = [this](const serve::Peer& peer,
+                                              const std::string& request) { return certificates->Create(peer, request); },
+                 .export_traces = [this](const serve::Peer& peer,
+                                         const std::string& request) { return ExportTraces(peer, request); }}));
+  return absl::OkStatus();
+}
+
+std::string Control::Parts::advertised() const {
+  if (!options.advertise.empty()) return options.advertise;
+  std::string host;
+  int port = 0;
+  if (!status::SplitHostPort(options.listen, &host, &port).ok() || IsWildcard(host)) return "";
+  return absl::StrCat(host, ":", grpc->port());
+}
+
+absl::Status Control::Parts::StartSource() {
+  model::WorldOptions world{.trust_domain = options.trust_domain, .control_address = {}};
+  if (const std::string address = advertised(); !address.empty()) {
+    std::string host;
+    int port = 0;
+    HEDDLE_RETURN_IF_ERROR(status::SplitHostPort(address, &host, &port));
+    world.control_address = model::HostPort{.host = host, .port = static_cast<uint16_t>(port)};
+  }
+  source = ingest::MakeFileSource({.directory = options.config, .world = std::move(world)});
+  return source->Start([this](ingest::Update update) { OnUpdate(std::move(update)); });
+}
+
+void Control::Parts::OnUpdate(ingest::Update update) {
+  std::vector<model::Problem> before;
+  {
+    absl::MutexLock guard(&mutex);
+    generation = update.generation;
+    before = std::exchange(problems, update.problems);
+  }
+  for (const model::Problem& problem : update.problems) {
+    if (std::find(before.begin(), before.end(), problem) != before.end()) continue;
+    if (problem.severity == model::Severity::kError)
+      HEDDLE_LOG(kError, "config") << problem.ToString() << " (what was served before goes on)";
+    else
+      HEDDLE_LOG(kWarning, "config") << problem.ToString();
+  }
+  if (update.problems.empty() && !before.empty()) HEDDLE_LOG(kInfo, "config") << "all problems are gone";
+  hub->SetWorld(std::move(update.world), update.generation);
+}
+
+absl::Status Control::Parts::StartAdmin() {
+  status::AdminSource pages;
+  pages.overview = [this] { return MakeOverview(); };
+  pages.traces = &*traces;
+  pages.rotate = [this](const std::string& step) { return Rotate(step); };
+  HEDDLE_ASSIGN_OR_RETURN(admin, status::HttpServer::Start(options.admin, [pages](const status::HttpRequest& request) {
+                            return status::AnswerAdmin(pages, request);
+                          }));
+  return absl::OkStatus();
+}
+
+void Control::Parts::StartTicking() {
+  timer.emplace(ticks, [this] { Tick(); });
+  timer->Start(kTick);
+  ticker = std::thread([this] { ticks.Run(); });
+}
+
+void Control::Parts::Tick() {
+  hub->Tick();
+  const absl::Time now = absl::Now();
+  if (const absl::Status status = serving->Refresh(now); !status.ok())
+    HEDDLE_LOG(kError, "identity") << "renewing the serving certificate: " << status.ToString();
+  {
+    absl::MutexLock guard(&mutex);
+    serving_not_after = serving->not_after();
+  }
+  timer->Start(kTick);
+}
+
+absl::StatusOr<std::string> Control::Parts::Rotate(const std::string& step) {
+  const absl::Time now = absl::Now();
+  std::string said;
+  if (step.empty()) {
+    HEDDLE_RETURN_IF_ERROR(secrets->RenewAll(now));
+    said = "every workload was told to renew its certificate";
+  } else if (step == "prepare") {
+    HEDDLE_RETURN_IF_ERROR(ca->PrepareRoot(now));
+    secrets->RefreshBundle();
+    said = "the next root is in the trust bundle; activate it when every proxy has acknowledged the bundle";
+  } else if (step == "activate") {
+    HEDDLE_RETURN_IF_ERROR(ca->ActivateRoot());
+    secrets->RefreshBundle();
+    HEDDLE_RETURN_IF_ERROR(secrets->RenewAll(now));
+    said = "the new root signs, and every workload was told to renew; retire the old root when all have";
+  } else if (step == "retire") {
+    HEDDLE_RETURN_IF_ERROR(ca->RetireRoots());
+    secrets->RefreshBundle();
+    said = "the old root is no longer trusted";
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("root \"", step, "\": want prepare, activate or retire"));
+  }
+  HEDDLE_LOG(kInfo, "identity") << "rotation: " << said;
+  hub->SecretsChanged();
+  return said;
+}
+
+absl::StatusOr<std::string> Control::Parts::ExportTraces(const serve::Peer&, const std::string& request) {
+  HEDDLE_ASSIGN_OR_RETURN(std::vector<trace::Span> spans, trace::DecodeOtlp(request));
+  if (forwarder) forwarder->Forward(request);
+  traces->Add(std::move(spans));
+  return std::string();  // an empty ExportTraceServiceResponse: everything was taken
+}
+
+status::Overview Control::Parts::MakeOverview() const {
+  status::Overview out;
+  out.now = absl::Now();
+  out.started = started;
+  out.version = kControlVersion;
+  out.trust_domain = options.trust_domain;
+  {
+    absl::MutexLock guard(&mutex);
+    out.generation = generation;
+    out.problems = problems;
+    out.serving_not_after = serving_not_after;
+  }
+  out.world = hub->world();
+  out.hub = hub->Report();
+  out.counters = &hub->counters();
+  out.translation = hub->translation();
+  out.roots = ca->Roots();
+  out.renewal_epoch = secrets->Current()->epoch;
+  out.traces = traces->stats();
+  if (forwarder) {
+    const serve::TraceForwarder::Stats stats = forwarder->stats();
+    out.forwarded = status::Overview::Forwarded{.sent = stats.sent, .failed = stats.failed, .dropped = stats.dropped};
+  }
+  return out;
+}
+
+Control::Control() : parts_(std::make_unique<Parts>()) {}
+
+absl::StatusOr<std::unique_ptr<Control>> Control::Start(const Options& options) {
+  auto out = std::unique_ptr<Control>(new Control());
+  Parts& parts = *out->parts_;
+  parts.options = options;
+  parts.started = absl::Now();
+  HEDDLE_RETURN_IF_ERROR(parts.StartIdentity());
+  HEDDLE_RETURN_IF_ERROR(parts.StartServing());
+  HEDDLE_RETURN_IF_ERROR(parts.StartSource());
+  HEDDLE_RETURN_IF_ERROR(parts.StartAdmin());
+  parts.StartTicking();
+  HEDDLE_LOG(kInfo, "main") << "heddle-control " << kControlVersion << ": gRPC on " << options.listen << " (port "
+                            << parts.grpc->port() << "), admin on port " << parts.admin->port() << ", trust domain "
+                            << options.trust_domain << ", configuration " << options.config;
+  return out;
+}
+
+int Control::grpc_port() const { return parts_->grpc->port(); }
+int Control::admin_port() const { return parts_->admin->port(); }
+
+void Control::Stop() {
+  if (std::exchange(parts_->stopped, true)) return;
+  if (parts_->source != nullptr) parts_->source->Stop();
+  if (parts_->ticker.joinable()) {
+    parts_->ticks.Stop();
+    parts_->ticker.join();
+  }
+  parts_->timer.reset();
+  parts_->admin.reset();
+  if (parts_->hub) parts_->hub->Shutdown();
+  if (parts_->grpc != nullptr) parts_->grpc->Shutdown(absl::Seconds(2));
+}
+
+Control::~Control() { Stop(); }
+
+}  // namespace heddle::control

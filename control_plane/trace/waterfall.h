@@ -1,0 +1,27 @@
+// One trace as text for a terminal: a line per span, indented as called, with a bar that shows when it ran.
+//
+//   SERVICE                     OPERATION            STATUS  PEER        0 ms                     12.4 ms
+//   web                         egress catalog       200                 ████████████████████████ 12.4 ms
+//   └ catalog                   ingress catalog      200     bookshop/web ▕██████████████████████  11.9 ms
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control_plane/trace/span.h"
+
+namespace heddle::trace {
+
+struct WaterfallOptions {
+  size_t bar_width = 40;
+  bool colour = false;  // errors red
+  bool ascii = false;   // '#' and '`-' instead of box characters
+};
+
+// A span whose parent is missing stands at the top level and is marked "(parent missing)": nothing is hidden.
+std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& options);
+
+// "850 us", "12.4 ms", "1.20 s".
+std::string Milliseconds(int64_t ns);
+
+}  // namespace heddle::trace
