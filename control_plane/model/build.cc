@@ -45,19 +45,6 @@ std::string Where(const Object& object) {
 
 }  // namespace
 
-absl::string_view KindName(Kind kind) {
-  switch (kind) {
-    case Kind::kService: return "Service";
-    case Kind::kHttpRoute: return "HTTPRoute";
-    case Kind::kWorkload: return "Workload";
-    case Kind::kMeshConfig: return "MeshConfig";
-    case Kind::kBackendPolicy: return "BackendPolicy";
-    case Kind::kAuthorizationPolicy: return "AuthorizationPolicy";
-    case Kind::kWorkloadPolicy: return "WorkloadPolicy";
-  }
-  return "";
-}
-
 template <typename Map>
 bool Builder::Insert(Map* map, const Key& key, typename Map::mapped_type value, Checker& check) {
   const auto [it, fresh] = map->try_emplace(key, std::move(value));
