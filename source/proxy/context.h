@@ -1,5 +1,5 @@
 // What everything on one worker shares: its loop, its counters, its configuration, its timeouts, its sessions.
-// Made by server::Worker on its own thread, one for each worker; members end in reverse order.
+// Made by server::Worker on its own thread, one for each worker.
 #pragma once
 
 #include <memory>
@@ -30,21 +30,24 @@ struct Context {
   Context(event::Loop& loop, stats::Sheet& sheet, base::Random& random, const base::Clock& clock,
           Epochs::MakeCluster make_cluster);
   ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // The usual make_cluster: keeps `before` and brings it up to date.
+  static Epochs::MakeCluster KeepClusters(event::Loop& loop, stats::Sheet& sheet, base::Random& random);
 
   event::Loop& loop;
   stats::Sheet& sheet;
   base::Random& random;
   const base::Clock& clock;                      // wall time only; monotonic time is loop.Now()
-  std::string node_id, node_cluster;             // for generated headers and spans
-  // Set when the process drains: new connections and streams are told to go elsewhere.
-  bool draining = false;
   DateText date;
-  uint64_t next_connection_id = 1;
 
  private:
+  void Wake();
   event::Timer wake_;                            // drives `deadlines`
 
  public:
+  // In this order: sessions end first, then mirrors, then the configuration they pin.
   Deadlines deadlines;
   Epochs epochs;
   Mirrors mirrors;

@@ -1,21 +1,26 @@
 // A downstream connection that speaks HTTP: owns the Connection, the codec (chosen by ALPN, else by the first bytes)
-// and the streams. Written once per loop iteration.
+// and the streams. What an iteration of the loop made happen is settled once at its end, in AtEnd: frames are made,
+// the connection flushed, reading turned on or off, a finished connection closed.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "source/http/codec.h"
 #include "source/net/connection.h"
+#include "source/proxy/conn_manager.h"
 #include "source/proxy/deadlines.h"
 #include "source/proxy/session.h"
+#include "source/proxy/stream.h"
 
 namespace heddle::proxy {
 
-class Stream;
-
-class HttpSession final : public Session, private net::ConnectionEvents, private http::ServerEvents {
+class HttpSession final : public Session,
+                          private net::ConnectionEvents,
+                          private http::ServerEvents,
+                          private event::EndOfIteration {
  public:
   HttpSession(Context& context, const Accepted& accepted);
   ~HttpSession() override;
@@ -28,16 +33,17 @@ class HttpSession final : public Session, private net::ConnectionEvents, private
   const config::HttpConnectionManager& config() const { return *chain().http->config; }
   net::Connection& connection() { return *connection_; }
   const net::Connection& connection() const { return *connection_; }
-  http::ServerCodec& codec() { return *codec_; }
-  // Routes for a new stream: of the newest configuration, looked up once per configuration. Null: none yet.
+  // What every request of this connection has in common. Only once connected.
+  const ClientFacts& client() const { return *client_; }
+  // Routes for a new stream: looked up once per configuration. Null: none yet.
   const RouteTable* Routes(Epoch* epoch);
   bool draining() const { return state_ != State::kOpen; }
   size_t buffer_limit() const { return listener().config->buffer_limit; }
 
   // From a stream: it has nothing more to do; dies at the end of the iteration.
   void OnStreamDone(Stream* stream);
-  // Something was written for the client: flush at the end of the iteration.
-  void Flush() { connection_->Flush(); }
+  // Something changed: settle at the end of the iteration.
+  void Touch();
 
  private:
   enum class State : uint8_t { kOpen, kDraining, kClosing, kClosed };
@@ -48,30 +54,28 @@ class HttpSession final : public Session, private net::ConnectionEvents, private
   void OnClosed(net::CloseReason reason) override;
   http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head, bool end) override;
   void OnPeerDraining() override {}
+  void OnOutput() override { Touch(); }
+  void AtEnd() override;
 
-  bool ChooseCodec(base::Buffer& in, bool eof);
-  bool PoliciesAllow();
+  // False: more bytes are needed to tell.
+  bool ChooseCodec(const base::Buffer& in, bool eof);
   void MakeCodec(bool http2);
-  void AfterEvent();
-  void UpdateReading();
-  void CloseAfterFlush();
+  bool http2() const { return codec_ != nullptr && codec_->protocol() == http::Protocol::kHttp2; }
+  void StartIdle();
   void OnIdle();
-  void OnMaxDuration();
   void OnDrainGap();
   void OnHeaderTimeout();
-  void Finish();
+  void Close(net::Connection::How how);
+  void CountBytes();
 
   std::unique_ptr<net::Connection> connection_;
+  std::optional<ClientFacts> client_;
   std::unique_ptr<http::ServerCodec> codec_;
   std::vector<std::unique_ptr<Stream>> streams_;
-  Epoch* routes_epoch_ = nullptr;                // what routes_ was looked up for; compared, never dereferenced
-  uint64_t routes_version_ = 0;
   const RouteTable* routes_ = nullptr;
+  uint64_t routes_version_ = 0;                  // snapshot that routes_ was looked up in; 0 = none
   State state_ = State::kOpen;
-  bool feeding_ = false;
-  bool ready_ = false;                           // network policies were asked
-  bool peer_closed_ = false;
-  uint64_t requests_ = 0;
+  uint64_t requests_ = 0, counted_in_ = 0, counted_out_ = 0;
   Deadline idle_, duration_, drain_gap_, header_;
 };
 

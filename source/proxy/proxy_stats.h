@@ -13,14 +13,14 @@ namespace heddle::proxy {
 struct HttpStats {
   // Tag envoy_http_conn_manager_prefix = stat_prefix.
   static HttpStats Make(stats::Registry& registry, absl::string_view stat_prefix);
-  stats::CounterId cx_total, cx_http1, cx_http2, cx_destroy, cx_destroy_local, cx_destroy_remote, cx_idle_timeout,
-      cx_max_duration, cx_protocol_error, cx_drain_close, cx_delayed_close_timeout, cx_ssl, cx_upgrades, cx_rx_bytes, cx_tx_bytes;
-  stats::GaugeId cx_active, cx_ssl_active, cx_upgrades_active;
-  stats::CounterId rq_total, rq_http1, rq_http2, rq_completed, rq_rx_reset, rq_tx_reset, rq_idle_timeout,
-      rq_timeout, rq_header_timeout, rq_max_duration, rq_ws_on_non_ws_route, rq_redirect_path, rq_bad_path,
-      rq_rejected_via_ip, rq_too_large, rs_too_large, no_route, no_cluster, rq_direct_response, rq_redirect, rq_total_routed,
-      retry_or_shadow_abandoned, paused_reading, resumed_reading;
-  std::array<stats::CounterId, 6> rq_xx;          // by status / 100; [0] unused
+  using C = stats::CounterId;
+  C cx_total, cx_http1, cx_http2, cx_destroy, cx_destroy_local, cx_destroy_remote, cx_idle_timeout, cx_max_duration,
+      cx_protocol_error, cx_drain_close, cx_ssl, cx_rx_bytes, cx_tx_bytes;
+  stats::GaugeId cx_active, cx_ssl_active;
+  C rq_total, rq_http1, rq_http2, rq_completed, rq_rx_reset, rq_tx_reset, rq_idle_timeout, rq_timeout,
+      rq_header_timeout, rq_max_duration, rq_ws_on_non_ws_route, rq_too_large, paused_reading, resumed_reading,
+      no_route, no_cluster;
+  std::array<C, 6> rq_xx;                         // by status / 100; [0] unused
   stats::GaugeId rq_active;
   stats::HistogramId cx_length, rq_time;
   std::shared_ptr<stats::Scope> scope;
@@ -28,8 +28,7 @@ struct HttpStats {
 
 struct TcpStats {
   static TcpStats Make(stats::Registry& registry, absl::string_view stat_prefix);  // tag envoy_tcp_prefix
-  stats::CounterId cx_total, cx_no_route, rx_bytes, tx_bytes, idle_timeout, max_duration, paused_reading,
-      resumed_reading, upstream_flush_total;
+  stats::CounterId cx_total, cx_no_route, rx_bytes, tx_bytes, idle_timeout, max_duration, upstream_flush_total;
   stats::GaugeId cx_active;
   std::shared_ptr<stats::Scope> scope;
 };

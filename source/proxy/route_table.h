@@ -71,8 +71,6 @@ class RouteTable {
 
 // One route's matchers against a request; `random` for its runtime fraction.
 bool RouteMatches(const config::RouteMatch& match, const http::RequestHead& head, uint64_t random);
-bool HeaderMatches(const config::HeaderMatcher& matcher, const http::RequestHead& head);
-bool HeaderMatches(const config::HeaderMatcher& matcher, const http::Headers& headers);
 
 // Index into action.weighted, by `random`. Only for actions with weighted clusters.
 size_t ChooseWeighted(const config::RouteAction& action, uint64_t random);

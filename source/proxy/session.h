@@ -42,6 +42,8 @@ class Session : public event::Destroyable {
   Context& context() const { return context_; }
 
  protected:
+  // Asks the chain's network policies, once the handshake told who the peer is. False: close the connection; counted.
+  bool PoliciesAllow(const net::PeerInfo& peer, std::string* details = nullptr);
   Context& context_;
 
  private:
@@ -49,8 +51,12 @@ class Session : public event::Destroyable {
   std::shared_ptr<const ListenerSpec> listener_;
   const ChainSpec& chain_;
   net::Address remote_, direct_remote_, local_;
+  base::Micros began_ = 0;
   size_t slot_ = 0;
 };
+
+// A transport for an accepted connection of the chain.
+std::unique_ptr<net::Transport> MakeTransport(const ChainSpec& chain);
 
 class Sessions {
  public:

@@ -27,7 +27,7 @@ struct ClusterSpec;
 
 namespace heddle::proxy {
 
-using AccessLoggers = std::vector<std::shared_ptr<observe::AccessLogger>>;
+using AccessLoggers = std::vector<std::shared_ptr<const observe::AccessLogger>>;
 
 // An HTTP connection manager, compiled.
 struct HttpSpec {
@@ -35,7 +35,7 @@ struct HttpSpec {
   // Inline routes; null when config->rds_name says where they are in Snapshot::routes.
   std::shared_ptr<const RouteTable> routes;
   AccessLoggers logs;
-  std::shared_ptr<observe::Tracer> tracer;      // null: no tracing
+  std::shared_ptr<const observe::Tracer> tracer;  // null: no tracing
   HttpStats stats;
 };
 
