@@ -40,9 +40,9 @@ Balancer::Choice Balancer::Choose(const Context& context) {
 }
 
 Balancer::Choice Balancer::ChooseOnce(uint64_t hash, uint32_t attempt) {
-  const PriorityChoice at =
-      load_.healthy[0] == 100 ? PriorityChoice{}
-                              : ChoosePriority(load_, static_cast<uint32_t>(hash % 100));
+  const PriorityChoice at = load_.healthy[0] == 100
+                                ? PriorityChoice{}
+                                : ChoosePriority(load_, static_cast<uint32_t>(hash % 100));
   Level& level = levels_[at.priority];
   if (load_.panic[at.priority])
     return {.host = From(level.all, level.pick_all, hash, attempt), .panic = true};

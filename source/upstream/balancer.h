@@ -1,5 +1,5 @@
-// Which endpoint is next: priorities, panic, then the cluster's algorithm. One per worker and cluster; no I/O, chance
-// is handed in.
+// Which endpoint is next: priorities, panic, then the cluster's algorithm. One per worker and
+// cluster; no I/O, chance is handed in.
 //
 //   Balancer balancer(random);
 //   balancer.Reset(spec);                       // new spec, or SharedCluster::generation moved
@@ -22,8 +22,9 @@ namespace heddle::upstream {
 class Balancer {
  public:
   struct Context {
-    std::optional<uint64_t> hash;              // none = random
-    absl::Span<const HostState* const> avoid;  // refused, unless it still comes after `avoid_attempts` more tries
+    std::optional<uint64_t> hash;  // none = random
+    absl::Span<const HostState* const>
+        avoid;  // refused, unless it still comes after `avoid_attempts` more tries
     uint32_t avoid_attempts = 1;
   };
   struct Choice {
@@ -44,7 +45,8 @@ class Balancer {
     std::unique_ptr<Picker> pick_healthy, pick_degraded, pick_all;
   };
   Choice ChooseOnce(uint64_t hash, uint32_t attempt);
-  const Host* From(HostList& hosts, std::unique_ptr<Picker>& picker, uint64_t hash, uint32_t attempt);
+  const Host* From(HostList& hosts, std::unique_ptr<Picker>& picker, uint64_t hash,
+                   uint32_t attempt);
 
   base::Random& random_;
   const ClusterSpec* spec_ = nullptr;

@@ -102,9 +102,9 @@ ClusterBuilder::ClusterBuilder(Context context, std::shared_ptr<const config::Cl
       on_change_(std::move(on_change)),
       anchor_(std::make_shared<Anchor>(Anchor{this})),
       shared_(std::make_shared<SharedCluster>()),
-      stats_(ClusterStats::Create(context_.registry,
-                                  config_->alt_stat_name.empty() ? config_->name
-                                                                 : config_->alt_stat_name)),
+      stats_(ClusterStats::Create(context_.registry, config_->alt_stat_name.empty()
+                                                         ? config_->name
+                                                         : config_->alt_stat_name)),
       interval_(context_.loop, [this] { OnInterval(); }) {
   shared_->on_failure_run = [&loop = context_.loop, anchor = anchor_](
                                 const std::shared_ptr<HostState>& host, Ejection type) {
@@ -140,7 +140,8 @@ void ClusterBuilder::SetAssignment(config::LoadAssignment assignment) {
 }
 
 bool ClusterBuilder::named() const {
-  return config_->discovery == Discovery::kStrictDns || config_->discovery == Discovery::kLogicalDns;
+  return config_->discovery == Discovery::kStrictDns ||
+         config_->discovery == Discovery::kLogicalDns;
 }
 
 bool ClusterBuilder::ready() const {

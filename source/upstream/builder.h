@@ -1,6 +1,6 @@
-// One cluster on the main thread: its configuration and endpoints become ClusterSpecs, its names are resolved, its
-// outliers ejected. Lives as long as the cluster is configured; counters, ejections and limits live on through all
-// its specs.
+// One cluster on the main thread: its configuration and endpoints become ClusterSpecs, its names
+// are resolved, its outliers ejected. Lives as long as the cluster is configured; counters,
+// ejections and limits live on through all its specs.
 //
 //   ClusterBuilder builder(context, config, transports, [&] { store.Publish(); });
 //   builder.SetAssignment(eds);                       // kEds: each update
@@ -31,8 +31,8 @@ struct SpecParts {
   std::shared_ptr<SharedCluster> shared;
   std::shared_ptr<const ClusterStats> stats;
 };
-// Hosts of `previous` (may be null) with the same address and host name keep their HostState. Endpoints whose address
-// is not an IP address or a path are left out.
+// Hosts of `previous` (may be null) with the same address and host name keep their HostState.
+// Endpoints whose address is not an IP address or a path are left out.
 std::shared_ptr<const ClusterSpec> MakeClusterSpec(SpecParts parts,
                                                    const config::LoadAssignment& assignment,
                                                    const ClusterSpec* previous);
@@ -40,15 +40,16 @@ std::shared_ptr<const ClusterSpec> MakeClusterSpec(SpecParts parts,
 class ClusterBuilder {
  public:
   struct Context {
-    event::Loop& loop;             // main
+    event::Loop& loop;  // main
     stats::Registry& registry;
-    stats::Sheet& sheet;           // the main thread's
+    stats::Sheet& sheet;  // the main thread's
     base::Random& random;
     net::Resolver* resolver = nullptr;  // only for clusters with names; null: they stay empty
     std::function<void(const OutlierEvent&)> on_outlier;  // may be null
   };
 
-  // `on_change`: spec() gives something new because names were resolved. Not called from SetConfig or SetAssignment.
+  // `on_change`: spec() gives something new because names were resolved. Not called from SetConfig
+  // or SetAssignment.
   ClusterBuilder(Context context, std::shared_ptr<const config::Cluster> config,
                  Transports transports, std::function<void()> on_change);
   ~ClusterBuilder();

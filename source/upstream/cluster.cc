@@ -11,7 +11,8 @@ namespace heddle::upstream {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-// Pools of one host differ by protocol, priority and, with auto_sni, by names that clients choose: bounded.
+// Pools of one host differ by protocol, priority and, with auto_sni, by names that clients choose:
+// bounded.
 constexpr size_t kMaxPoolsOfHost = 64;
 // Hosts of an ORIGINAL_DST cluster between two clean-ups.
 constexpr size_t kMaxOriginalHosts = 65536;
@@ -38,7 +39,7 @@ Cluster::~Cluster() {
   pools_.clear();
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // configuration
 
 void Cluster::Adopt(std::shared_ptr<const ClusterSpec> spec) {
@@ -55,7 +56,8 @@ void Cluster::Adopt(std::shared_ptr<const ClusterSpec> spec) {
   for (const Host& host : spec_->hosts) transports.emplace(host.state.get(), host.transport);
   for (auto it = pools_.begin(); it != pools_.end();) {
     const auto now = transports.find(it->first);
-    const bool stays = now != transports.end() || (original && original_.contains(it->second.host->address));
+    const bool stays =
+        now != transports.end() || (original && original_.contains(it->second.host->address));
     if (keep && stays) {
       const uint16_t index = now == transports.end() ? 0 : now->second;
       for (const auto& pool : it->second.pools) pool->SetTransport(Transport(index));
@@ -100,7 +102,7 @@ size_t Cluster::open_connections() const {
   return n;
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // choosing
 
 Pick Cluster::Choose(const LoadContext& context) {
@@ -157,7 +159,7 @@ void Cluster::CleanOriginal() {
   if (!original_.empty()) original_timer_->Start(config().original_dst_cleanup);
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // leases
 
 std::shared_ptr<const net::TransportFactory> Cluster::Transport(uint16_t index) const {
@@ -259,7 +261,7 @@ std::unique_ptr<TcpLease> Cluster::ConnectTcp(const Pick& pick, const TcpOptions
                       options, events);
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // results
 
 void Cluster::Report(const std::shared_ptr<HostState>& host, const Result& result) {
@@ -286,7 +288,8 @@ RetryPermit Cluster::AcquireRetry(Priority priority) {
     return {};
   }
   sheet().Set(stats().rq_retry_open[p], used + 1 >= max);
-  return RetryPermit(std::shared_ptr<SharedLimits>(spec_->shared, &spec_->shared->limits), priority);
+  return RetryPermit(std::shared_ptr<SharedLimits>(spec_->shared, &spec_->shared->limits),
+                     priority);
 }
 
 }  // namespace heddle::upstream

@@ -1,18 +1,19 @@
-// A cluster as one worker uses it: choose an endpoint, check the limits, lease a stream or a connection.
+// A cluster as one worker uses it: choose an endpoint, check the limits, lease a stream or a
+// connection.
 //
 //   upstream::Cluster* cluster = epoch.FindCluster(route.cluster);
-//   upstream::Pick pick = cluster->Choose({.hash = ..., .avoid = tried_hosts});
+//   upstream::Pick pick = cluster->Choose({.hash = hash, .avoid = tried_hosts});
 //   if (pick.host == nullptr) -> 503 no healthy upstream
-//   std::unique_ptr<HttpLease> lease = cluster->LeaseHttp(pick, {.priority = ..., .downstream = ...}, this);
-//   ... OnLeaseReady(grant): ClientStream* stream = grant.codec->NewStream(response_events); stream->SendHead(...)
+//   lease_ = cluster->LeaseHttp(pick, {.priority = priority}, this);
+//   ... OnLeaseReady(grant): stream_ = grant.codec->NewStream(this); stream_->SendHead(head, end);
 //   ... what was sent is flushed at the end of the iteration by the pool
 //   cluster->Report(pick.host, {.kind = Result::Kind::kHttp, .status = 200});   // once per attempt
-//   lease.reset();                                  // stream ended, or was reset by its owner
+//   lease_.reset();                               // the stream ended, or was reset by its owner
 //
-//   std::unique_ptr<TcpLease> tcp = cluster->ConnectTcp(pick, {}, connection_events, &failure);   // TCP
+//   tcp_ = cluster->ConnectTcp(pick, {}, connection_events, &failure);
 //
-// Lives on its worker's thread and outlives its leases (an epoch keeps it). New configuration comes by Adopt: pools of
-// hosts that stay are kept.
+// Lives on its worker's thread and outlives its leases (an epoch keeps it). New configuration comes
+// by Adopt: pools of hosts that stay are kept.
 #pragma once
 
 #include <cstdint>
@@ -30,19 +31,19 @@
 #include "source/stats/stats.h"
 #include "source/upstream/balancer.h"
 #include "source/upstream/endpoint.h"
+#include "source/upstream/http_pool.h"
 #include "source/upstream/lease.h"
 #include "source/upstream/limits.h"
-#include "source/upstream/http_pool.h"
 #include "source/upstream/spec.h"
 #include "source/upstream/tcp_lease.h"
 
 namespace heddle::upstream {
 
 struct LoadContext {
-  std::optional<uint64_t> hash;                          // ring hash, maglev; none = random
-  absl::Span<const HostState* const> avoid;              // hosts already tried (previous_hosts)
-  uint32_t avoid_attempts = 1;                           // host_selection_retry_max_attempts
-  net::Address original_destination;                     // ORIGINAL_DST clusters
+  std::optional<uint64_t> hash;              // ring hash, maglev; none = random
+  absl::Span<const HostState* const> avoid;  // hosts already tried (previous_hosts)
+  uint32_t avoid_attempts = 1;               // host_selection_retry_max_attempts
+  net::Address original_destination;         // ORIGINAL_DST clusters
 };
 
 struct Pick {
@@ -57,7 +58,7 @@ class Cluster final : private HttpPool::Owner {
   struct Context {
     event::Loop& loop;
     base::Random& random;
-    stats::Sheet& sheet;       // this worker's
+    stats::Sheet& sheet;             // this worker's
     MakeCodec make_codec = nullptr;  // null: the real ones
   };
 
@@ -67,21 +68,25 @@ class Cluster final : private HttpPool::Owner {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // New endpoints or new configuration of the same cluster. Pools of hosts that stay are kept while the configuration's
-  // hash is the same (a new TransportFactory serves new connections only); the others finish what they have.
+  // New endpoints or new configuration of the same cluster. Pools of hosts that stay are kept while
+  // the configuration's hash is the same (a new TransportFactory serves new connections only); the
+  // others finish what they have.
   void Adopt(std::shared_ptr<const ClusterSpec> spec);
 
   Pick Choose(const LoadContext& context);
   // Never null. May call `events` before it returns.
-  std::unique_ptr<HttpLease> LeaseHttp(const Pick& pick, const HttpLeaseOptions& options, HttpLeaseEvents* events);
-  // Null when the limit on connections refuses (kOverflow), otherwise connecting: `events` are the Connection's, from
-  // OnConnected to OnClosed. Tells outlier detection of the connection by itself.
-  std::unique_ptr<TcpLease> ConnectTcp(const Pick& pick, const TcpOptions& options, net::ConnectionEvents* events,
-                                       LeaseFailure* failure);
+  std::unique_ptr<HttpLease> LeaseHttp(const Pick& pick, const HttpLeaseOptions& options,
+                                       HttpLeaseEvents* events);
+  // Null when the limit on connections refuses (kOverflow), otherwise connecting: `events` are the
+  // Connection's, from OnConnected to OnClosed. Tells outlier detection of the connection by
+  // itself.
+  std::unique_ptr<TcpLease> ConnectTcp(const Pick& pick, const TcpOptions& options,
+                                       net::ConnectionEvents* events, LeaseFailure* failure);
 
   // HTTP only: how an attempt ended. Feeds outlier detection and the host's counters.
   void Report(const std::shared_ptr<HostState>& host, const Result& result);
-  // Counts a response head: upstream_rq_<code>, _<n>xx, _completed; or retry.upstream_rq_* when it is dropped for a retry.
+  // Counts a response head: upstream_rq_<code>, _<n>xx, _completed; or retry.upstream_rq_* when it
+  // is dropped for a retry.
   void CountResponse(int status, bool retried);
   // Asks the breaker for one more retry. Empty = refused and counted.
   RetryPermit AcquireRetry(Priority priority);
@@ -93,7 +98,8 @@ class Cluster final : private HttpPool::Owner {
   const ClusterStats& stats() const { return *spec_->stats; }
   stats::Sheet& sheet() const { return context_.sheet; }
 
-  // Graceful end of the process or of the cluster: idle connections close, busy ones after their last stream.
+  // Graceful end of the process or of the cluster: idle connections close, busy ones after their
+  // last stream.
   void Drain();
   size_t open_connections() const;  // of HTTP pools
 

@@ -43,8 +43,7 @@ void CreateConnectionStats(stats::Scope& scope, ClusterStats* s) {
   s->cx_tx_bytes_total = scope.Counter("cluster.upstream_cx_tx_bytes_total");
   s->cx_none_healthy = scope.Counter("cluster.upstream_cx_none_healthy");
   s->cx_active = scope.Gauge("cluster.upstream_cx_active");
-  s->cx_connect_ms =
-      scope.Histogram("cluster.upstream_cx_connect_ms", stats::Unit::kMicroseconds);
+  s->cx_connect_ms = scope.Histogram("cluster.upstream_cx_connect_ms", stats::Unit::kMicroseconds);
   s->cx_length_ms = scope.Histogram("cluster.upstream_cx_length_ms", stats::Unit::kMicroseconds);
 }
 
@@ -66,10 +65,8 @@ void CreateRequestStats(stats::Scope& scope, ClusterStats* s) {
   s->rq_retry_success = scope.Counter("cluster.upstream_rq_retry_success");
   s->rq_retry_overflow = scope.Counter("cluster.upstream_rq_retry_overflow");
   s->rq_retry_limit_exceeded = scope.Counter("cluster.upstream_rq_retry_limit_exceeded");
-  s->rq_retry_backoff_exponential =
-      scope.Counter("cluster.upstream_rq_retry_backoff_exponential");
-  s->rq_retry_backoff_ratelimited =
-      scope.Counter("cluster.upstream_rq_retry_backoff_ratelimited");
+  s->rq_retry_backoff_exponential = scope.Counter("cluster.upstream_rq_retry_backoff_exponential");
+  s->rq_retry_backoff_ratelimited = scope.Counter("cluster.upstream_rq_retry_backoff_ratelimited");
   s->rq_max_duration_reached = scope.Counter("cluster.upstream_rq_max_duration_reached");
   s->retry_or_shadow_abandoned = scope.Counter("cluster.retry_or_shadow_abandoned");
   s->rq_time = scope.Histogram("cluster.upstream_rq_time", stats::Unit::kMicroseconds);
@@ -105,8 +102,7 @@ void CreateHealthStats(stats::Scope& scope, ClusterStats* s) {
     s->ejections_enforced[i] =
         scope.Counter(absl::StrCat("cluster.outlier_detection.ejections_enforced_", name));
   }
-  s->ejections_enforced_total =
-      scope.Counter("cluster.outlier_detection.ejections_enforced_total");
+  s->ejections_enforced_total = scope.Counter("cluster.outlier_detection.ejections_enforced_total");
   s->ejections_overflow = scope.Counter("cluster.outlier_detection.ejections_overflow");
   s->ejections_active = scope.Gauge("cluster.outlier_detection.ejections_active");
   constexpr absl::string_view kPriorityNames[] = {"default", "high"};

@@ -26,20 +26,19 @@ void DnsWatch::SetNames(const std::vector<std::string>& names) {
     std::unique_ptr<Name>& name = names_[text];
     if (name != nullptr) continue;
     name = std::make_unique<Name>();
-    name->again = std::make_unique<event::Timer>(
-        loop_, [this, text, n = name.get()] { Ask(text, *n); });
+    name->again =
+        std::make_unique<event::Timer>(loop_, [this, text, n = name.get()] { Ask(text, *n); });
     Ask(text, *name);
   }
 }
 
 void DnsWatch::Ask(const std::string& text, Name& name) {
-  name.lookup = resolver_.Resolve(text, options_.family,
-                                  [this, text, &name](absl::StatusOr<net::Resolved> answer) {
-                                    if (!answer.ok())
-                                      HEDDLE_LOG(kDebug, "upstream")
-                                          << text << ": " << answer.status().message();
-                                    OnAnswer(name, std::move(answer));
-                                  });
+  name.lookup = resolver_.Resolve(
+      text, options_.family, [this, text, &name](absl::StatusOr<net::Resolved> answer) {
+        if (!answer.ok())
+          HEDDLE_LOG(kDebug, "upstream") << text << ": " << answer.status().message();
+        OnAnswer(name, std::move(answer));
+      });
 }
 
 void DnsWatch::OnAnswer(Name& name, absl::StatusOr<net::Resolved> answer) {

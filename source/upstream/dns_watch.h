@@ -1,4 +1,5 @@
-// The addresses of a cluster's host names, asked again and again (STRICT_DNS, LOGICAL_DNS). Main thread.
+// The addresses of a cluster's host names, asked again and again (STRICT_DNS, LOGICAL_DNS). Main
+// thread.
 //
 //   DnsWatch watch(loop, resolver, options, [this] { Rebuild(); });
 //   watch.SetNames({"db.example"});
@@ -24,12 +25,13 @@ class DnsWatch {
     net::IpFamily family = net::IpFamily::kAuto;
     absl::Duration refresh = absl::Seconds(5);
     bool respect_ttl = false;  // the records' TTL, at least a second, instead of `refresh`
-    bool keep_when_gone = false;  // LOGICAL_DNS: a name that does not exist any more keeps its addresses
+    bool keep_when_gone =
+        false;  // LOGICAL_DNS: a name that does not exist any more keeps its addresses
   };
   enum class Outcome : uint8_t { kChanged, kSame, kFailed };
 
-  // `on_answer` after each answer, from the loop; kChanged: AddressesOf says something new. It may destroy the watch
-  // only by way of the loop.
+  // `on_answer` after each answer, from the loop; kChanged: AddressesOf says something new. It may
+  // destroy the watch only by way of the loop.
   DnsWatch(event::Loop& loop, net::Resolver& resolver, const Options& options,
            std::function<void(Outcome)> on_answer);
   ~DnsWatch();

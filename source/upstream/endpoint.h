@@ -1,4 +1,5 @@
-// One upstream host as every worker sees it, and its cluster's shared counters. Shared between workers: atomics only.
+// One upstream host as every worker sees it, and its cluster's shared counters. Shared between
+// workers: atomics only.
 #pragma once
 
 #include <atomic>
@@ -12,14 +13,15 @@
 
 namespace heddle::upstream {
 
-// Lives as long as any spec, pool or pick names it; keeps its counters across updates that keep the address and
-// the host name.
+// Lives as long as any spec, pool or pick names it; keeps its counters across updates that keep the
+// address and the host name.
 struct HostState {
   explicit HostState(net::Address a, std::string name = "")
       : address(std::move(a)), address_text(address.ToString()), hostname(std::move(name)) {}
   const net::Address address;
   const std::string address_text;  // address.ToString(), made once
-  const std::string hostname;      // STRICT_DNS name or LbEndpoint.hostname (auto_host_rewrite); may be empty
+  const std::string
+      hostname;  // STRICT_DNS name or LbEndpoint.hostname (auto_host_rewrite); may be empty
   std::atomic<uint32_t> active_requests{0};  // all workers
   std::atomic<uint32_t> active_connections{0};
   std::atomic<bool> ejected{false};  // by outlier detection; see SharedCluster::generation
@@ -27,15 +29,18 @@ struct HostState {
       connect_failures{0}, total_connections{0};
   // Runs of failures (outlier detection); workers count, OutlierDetector (main thread) ejects.
   std::atomic<uint32_t> consecutive_5xx{0}, consecutive_gateway{0}, consecutive_local{0};
-  // Current interval's bucket for success rate and failure percentage: [0] external, [1] local origin.
+  // Current interval's bucket for success rate and failure percentage: [0] external, [1] local
+  // origin.
   std::atomic<uint32_t> bucket_success[2] = {}, bucket_total[2] = {};
 };
 
-// How one attempt ended, for outlier detection (proxy_semantics.md 2.1, "Event intake"). Overflow is never reported.
+// How one attempt ended, for outlier detection. Overflow
+// is never reported.
 struct Result {
   enum class Kind : uint8_t {
     kHttp,            // a response head came; `status`
-    kConnectSuccess,  // HTTP: a stream was opened, the response is still to come. Ignored unless split.
+    kConnectSuccess,  // HTTP: a stream was opened, the response is still to come. Ignored unless
+                      // split.
     kConnectDone,     // TCP: the connection is up and that is all we will know
     kConnectFailed,   // no connection, or TLS failed
     kTimeout,         // per-try or global timeout

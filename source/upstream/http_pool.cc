@@ -25,7 +25,7 @@ thread_local SpareLeases spare_leases;
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // PoolLease
 
 void* PoolLease::operator new(size_t size) {
@@ -62,7 +62,7 @@ void PoolLease::UpdateReading() {
   if (state_ == State::kActive) connection_->UpdateReading();
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // HttpPool: leases
 
 HttpPool::HttpPool(PoolOptions options, Owner* owner)
@@ -145,7 +145,8 @@ void HttpPool::ServeWaiting() {
 }
 
 void HttpPool::FailWaiting(LeaseFailure failure, absl::string_view reason) {
-  IntrusiveList<PoolLease> failed;  // who waits again from inside the call belongs to the next connection
+  IntrusiveList<PoolLease>
+      failed;  // who waits again from inside the call belongs to the next connection
   failed.TakeAll(waiting_);
   while (PoolLease* lease = failed.Front()) {
     StopWaiting(lease);
@@ -164,7 +165,7 @@ void HttpPool::ShowBreakers() {
   options_.sheet.Set(stats.cx_open[p], used.connections.load(kRelaxed) >= max.max_connections);
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // HttpPool: connections
 
 uint64_t HttpPool::ConnectingCapacity() const {
@@ -234,8 +235,8 @@ std::vector<PooledConnection*> HttpPool::Connections() const {
 }
 
 bool HttpPool::busy() const {
-  return waiting_count_ > 0 ||
-         std::any_of(connections_.begin(), connections_.end(), [](const auto& c) { return c->busy(); });
+  return waiting_count_ > 0 || std::any_of(connections_.begin(), connections_.end(),
+                                           [](const auto& c) { return c->busy(); });
 }
 
 void HttpPool::AfterClose() {

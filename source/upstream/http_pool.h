@@ -1,10 +1,11 @@
-// The HTTP connections of one worker to one host, and the leases that wait for one. Used through Cluster.
+// The HTTP connections of one worker to one host, and the leases that wait for one. Used through
+// Cluster.
 //
-//   lease -> a ready connection (most recently used first), else the queue; a connection is made when the queue is
-//   longer than what is connecting can carry. HTTP/1: one stream to a connection; HTTP/2: as many as the peer allows;
-//   kAuto: ALPN says after the handshake.
+//   lease -> a ready connection (most recently used first), else the queue; a connection is made
+//   when the queue is longer than what is connecting can carry. HTTP/1: one stream to a connection;
+//   HTTP/2: as many as the peer allows; kAuto: ALPN says after the handshake.
 //
-// Order of the limits: proxy_semantics.md 2.4.
+// Order of the limits: as in Envoy (conn_pool_base.cc).
 #pragma once
 
 #include <cstdint>
@@ -74,7 +75,8 @@ class HttpPool final : public event::Destroyable {
   void Lease(PoolLease* lease);
   // New connections are made by this from now on.
   void SetTransport(std::shared_ptr<const net::TransportFactory> transport);
-  // No new leases will come. Idle connections close, busy ones after their last stream, waiting leases are served.
+  // No new leases will come. Idle connections close, busy ones after their last stream, waiting
+  // leases are served.
   void Drain();
 
   bool Matches(config::UpstreamHttp::Kind kind, Priority priority, absl::string_view sni) const {
@@ -116,13 +118,13 @@ class HttpPool final : public event::Destroyable {
   PoolOptions options_;
   Owner* const owner_;
   std::vector<std::unique_ptr<PooledConnection>> connections_;
-  IntrusiveList<PooledConnection> ready_;   // can take a stream; most recently used first
+  IntrusiveList<PooledConnection> ready_;  // can take a stream; most recently used first
   IntrusiveList<PoolLease> waiting_;
   size_t waiting_count_ = 0;
   size_t connecting_ = 0;
   bool draining_ = false, told_drained_ = false, serving_ = false, closing_ = false;
-  bool expect_http2_;                       // what a connection that is connecting will speak
-  event::Timer upkeep_;                     // idle timeout, keepalive, maximum age
+  bool expect_http2_;    // what a connection that is connecting will speak
+  event::Timer upkeep_;  // idle timeout, keepalive, maximum age
   base::Micros upkeep_at_ = 0;
 };
 

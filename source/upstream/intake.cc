@@ -51,7 +51,8 @@ class Intake {
   const std::shared_ptr<HostState>& host_;
 };
 
-// What a result without a response counts as when local origin errors are not kept apart; 0 = nothing.
+// What a result without a response counts as when local origin errors are not kept apart; 0 =
+// nothing.
 int StatusOf(const Result& result) {
   switch (result.kind) {
     case Result::Kind::kHttp:

@@ -1,5 +1,5 @@
-// Outlier detection, the workers' half: what one attempt's result does to its host's counters. Any thread.
-// (proxy_semantics.md 2.1, "Event intake"; Envoy's DetectorHostMonitorImpl.)
+// Outlier detection, the workers' half: what one attempt's result does to its host's counters. Any
+// thread. (Envoy: DetectorHostMonitorImpl in outlier_detection_impl.cc.)
 #pragma once
 
 #include <memory>

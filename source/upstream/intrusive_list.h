@@ -1,4 +1,5 @@
-// A doubly linked list through its members: no allocation, and a member leaves it without knowing which list it is in.
+// A doubly linked list through its members: no allocation, and a member leaves it without knowing
+// which list it is in.
 //
 //   struct Waiter : ListNode<Waiter> {};
 //   IntrusiveList<Waiter> waiting;

@@ -1,5 +1,6 @@
-// What one cluster has in use, over all workers, for each priority: the numbers that circuit breakers compare.
-// Relaxed atomics, so a limit may be overshot by as many as there are workers, as in Envoy.
+// What one cluster has in use, over all workers, for each priority: the numbers that circuit
+// breakers compare. Relaxed atomics, so a limit may be overshot by as many as there are workers, as
+// in Envoy.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,8 @@ inline const config::Limits& LimitsOf(const config::Cluster& cluster, Priority p
   return priority == Priority::kHigh ? cluster.high_limits : cluster.limits;
 }
 
-// How many retries may be running now: max_retries, or what the budget gives of the active and pending requests.
+// How many retries may be running now: max_retries, or what the budget gives of the active and
+// pending requests.
 inline uint32_t MaxRetries(const config::Limits& limits, const Usage& usage) {
   if (!limits.budget) return limits.max_retries;
   const double requests = static_cast<double>(usage.requests.load(std::memory_order_relaxed)) +
@@ -37,8 +39,8 @@ inline uint32_t MaxRetries(const config::Limits& limits, const Usage& usage) {
   return std::max(static_cast<uint32_t>(share), limits.budget->min_concurrency);
 }
 
-// One retry that is scheduled or running; give it back by destroying it. Keep it from the decision to retry until
-// that attempt's outcome is known.
+// One retry that is scheduled or running; give it back by destroying it. Keep it from the decision
+// to retry until that attempt's outcome is known.
 class RetryPermit {
  public:
   RetryPermit() = default;
@@ -56,7 +58,8 @@ class RetryPermit {
   ~RetryPermit() {
     if (limits_ != nullptr) usage().retries.fetch_sub(1, std::memory_order_relaxed);
   }
-  // False: refused by max_retries or the budget (upstream_rq_retry_overflow, already counted), or empty.
+  // False: refused by max_retries or the budget (upstream_rq_retry_overflow, already counted), or
+  // empty.
   explicit operator bool() const { return limits_ != nullptr; }
 
  private:

@@ -8,8 +8,7 @@ namespace {
 // Percent of `part` in `counts`, counted up by the overprovisioning factor, at most 100.
 uint32_t Availability(uint32_t part, uint32_t total, uint32_t overprovisioning) {
   if (total == 0) return 0;
-  return static_cast<uint32_t>(
-      std::min<uint64_t>(100, uint64_t{overprovisioning} * part / total));
+  return static_cast<uint32_t>(std::min<uint64_t>(100, uint64_t{overprovisioning} * part / total));
 }
 
 bool TooFewAvailable(const PriorityCounts& counts, uint32_t panic_percent) {
@@ -71,7 +70,8 @@ PriorityLoad ComputeLoad(absl::Span<const PriorityCounts> priorities, uint32_t o
   left = Spread(degraded, sum, left, &load.degraded);
   if (left == 0) return load;
   // Rounding: to the first that has anything.
-  for (auto [availability, out] : {std::pair(&healthy, &load.healthy), {&degraded, &load.degraded}}) {
+  for (auto [availability, out] :
+       {std::pair(&healthy, &load.healthy), {&degraded, &load.degraded}}) {
     for (size_t i = 0; i < n; ++i) {
       if ((*availability)[i] == 0) continue;
       (*out)[i] += left;

@@ -1,4 +1,4 @@
-// How traffic is spread over priorities, as a pure function (proxy_semantics.md 2.6; Envoy's
+// How traffic is spread over priorities, as a pure function (Envoy: 
 // load_balancer_context_base and docs "priority levels").
 #pragma once
 
@@ -14,13 +14,14 @@ struct PriorityCounts {
 };
 
 struct PriorityLoad {
-  // Percent of the traffic, by priority. The two add up to 100, or to 0 when there is no host at all.
+  // Percent of the traffic, by priority. The two add up to 100, or to 0 when there is no host at
+  // all.
   std::vector<uint32_t> healthy, degraded;
   std::vector<bool> panic;  // this priority chooses among all its hosts
 };
 
-// `overprovisioning` 140 means: a priority carries everything while 1/1.4 of it is available. `panic_percent` 0 turns
-// panic off.
+// `overprovisioning` 140 means: a priority carries everything while 1/1.4 of it is available.
+// `panic_percent` 0 turns panic off.
 PriorityLoad ComputeLoad(absl::Span<const PriorityCounts> priorities, uint32_t overprovisioning,
                          uint32_t panic_percent);
 

@@ -111,7 +111,7 @@ void OutlierDetector::SetHosts(absl::Span<const std::shared_ptr<HostState>> host
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // ejecting and taking back
 
 void OutlierDetector::OnFailureRun(const std::shared_ptr<HostState>& host, Ejection type,
@@ -176,8 +176,8 @@ void OutlierDetector::TakeBack(Monitor& monitor, base::Micros now) {
 
 void OutlierDetector::CheckTakeBack(Monitor& monitor, base::Micros now) {
   if (!monitor.host->ejected.load(kRelaxed)) {
-    const bool calm = monitor.taken_back_at &&
-                      now - *monitor.taken_back_at >= base::ToMicros(config_.interval);
+    const bool calm =
+        monitor.taken_back_at && now - *monitor.taken_back_at >= base::ToMicros(config_.interval);
     if (calm && monitor.backoff > 0) --monitor.backoff;
     return;
   }
@@ -205,7 +205,7 @@ void OutlierDetector::Tell(const Monitor& monitor, bool eject, bool enforced, ba
   context_.on_event(event);
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // rates
 
 void OutlierDetector::OnInterval(base::Micros now) {
@@ -237,8 +237,7 @@ void OutlierDetector::JudgeSuccessRate(const std::vector<Rate>& rates, size_t or
   double mean = 0, variance = 0;
   for (const Rate& r : rates) mean += r.success / n;
   for (const Rate& r : rates) variance += (r.success - mean) * (r.success - mean) / n;
-  const double threshold =
-      mean - std::sqrt(variance) * config_.success_rate_stdev_factor / 1000.0;
+  const double threshold = mean - std::sqrt(variance) * config_.success_rate_stdev_factor / 1000.0;
   const Ejection type = origin == kLocal ? Ejection::kSuccessRateLocal : Ejection::kSuccessRate;
   for (const Rate& r : rates) {
     if (r.success >= threshold || r.monitor->host->ejected.load(kRelaxed)) continue;

@@ -1,12 +1,12 @@
-// Outlier detection, the main thread's half: ejects hosts whose runs of failures or success rates say so, and takes
-// them back. Workers count (intake.h). Time and chance are handed in.
+// Outlier detection, the main thread's half: ejects hosts whose runs of failures or success rates
+// say so, and takes them back. Workers count (intake.h). Time and chance are handed in.
 //
 //   OutlierDetector detector(config, {...});
 //   detector.SetHosts(hosts);                         // each new assignment
 //   detector.OnFailureRun(host, Ejection::kConsecutive5xx, now);   // posted by a worker
 //   detector.OnInterval(now);                         // each config.interval
 //
-// Rules and numbers: proxy_semantics.md 2.1; Envoy's outlier_detection_impl.cc.
+// Rules and numbers: as in Envoy (outlier_detection_impl.cc).
 #pragma once
 
 #include <cstdint>
@@ -29,11 +29,11 @@ namespace heddle::upstream {
 
 // One line of the event log.
 struct OutlierEvent {
-  bool eject = true;               // false: taken back
+  bool eject = true;                          // false: taken back
   Ejection type = Ejection::kConsecutive5xx;  // of the ejection; the last one for a take-back
   std::string cluster, address;
-  uint32_t num_ejections = 0;      // of this host so far
-  bool enforced = true;            // false: the dice of enforcing_* said no
+  uint32_t num_ejections = 0;  // of this host so far
+  bool enforced = true;        // false: the dice of enforcing_* said no
   std::optional<absl::Duration> since_last_action;
   // Success rate and failure percentage only.
   double host_success_rate = -1, average_success_rate = -1, threshold = -1;
@@ -47,8 +47,8 @@ class OutlierDetector {
   struct Context {
     std::string cluster;
     std::shared_ptr<const ClusterStats> stats;
-    stats::Sheet& sheet;             // the main thread's
-    SharedCluster& shared;           // its generation is raised after each change
+    stats::Sheet& sheet;    // the main thread's
+    SharedCluster& shared;  // its generation is raised after each change
     base::Random& random;
     std::function<void(const OutlierEvent&)> on_event;  // may be null
   };
@@ -70,16 +70,16 @@ class OutlierDetector {
   struct Monitor {
     std::shared_ptr<HostState> host;
     uint32_t ejections = 0;
-    uint32_t backoff = 0;            // multiplies base_ejection_time
+    uint32_t backoff = 0;  // multiplies base_ejection_time
     absl::Duration jitter;
     std::optional<base::Micros> ejected_at, taken_back_at;
     Ejection last = Ejection::kConsecutive5xx;
   };
   struct Rate {
     Monitor* monitor;
-    double success;                  // percent
+    double success;  // percent
   };
-  struct Verdict {                   // what the event says of rates
+  struct Verdict {  // what the event says of rates
     double host = -1, average = -1, threshold = -1;
   };
 
@@ -97,7 +97,7 @@ class OutlierDetector {
   config::OutlierDetection config_;
   Context context_;
   absl::flat_hash_map<const HostState*, Monitor> monitors_;
-  uint32_t active_ = 0;              // hosts ejected now
+  uint32_t active_ = 0;  // hosts ejected now
 };
 
 }  // namespace heddle::upstream

@@ -62,8 +62,8 @@ class LeastRequest final : public Picker {
   base::Random& random_;
 };
 
-// Earliest deadline first: a host with weight w comes every 1/w. With `least_request` the weight is w / (active + 1),
-// taken when the host goes back into the queue, as Envoy does.
+// Earliest deadline first: a host with weight w comes every 1/w. With `least_request` the weight is
+// w / (active + 1), taken when the host goes back into the queue, as Envoy does.
 class Edf final : public Picker {
  public:
   Edf(HostList hosts, bool least_request, base::Random& random) : least_request_(least_request) {
@@ -130,8 +130,8 @@ class Ring final : public Picker {
     if (hosts_.empty()) return;
     const Weights weights(hosts_);
     const double smallest = weights.min / weights.sum;
-    const double scale = std::min(std::ceil(smallest * kMinRingSize) / smallest,
-                                  static_cast<double>(kMaxRingSize));
+    const double scale =
+        std::min(std::ceil(smallest * kMinRingSize) / smallest, static_cast<double>(kMaxRingSize));
     points_.reserve(static_cast<size_t>(std::ceil(scale)));
     double placed = 0, target = 0;
     for (uint32_t i = 0; i < hosts_.size(); ++i) {

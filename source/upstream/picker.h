@@ -16,8 +16,8 @@ using HostList = std::vector<const Host*>;  // hosts of a spec that outlives the
 class Picker {
  public:
   virtual ~Picker() = default;
-  // Null only when the list is empty. `attempt` counts the choices that were refused before for one request: hashing
-  // pickers move on along their table by it.
+  // Null only when the list is empty. `attempt` counts the choices that were refused before for one
+  // request: hashing pickers move on along their table by it.
   virtual const Host* Pick(uint64_t hash, uint32_t attempt) = 0;
 };
 

@@ -32,7 +32,8 @@ void PooledConnection::Start() {
   std::unique_ptr<net::Transport> transport =
       options.transport == nullptr
           ? net::MakePlainTransport()
-          : options.transport->Create({.sni = options.sni, .alpn = AlpnOf(options.kind, config.transport)});
+          : options.transport->Create(
+                {.sni = options.sni, .alpn = AlpnOf(options.kind, config.transport)});
   // Half-close: the codec decides what an end means, and must have all bytes before it.
   connection_ = net::Connection::Connect(loop_, options.host->address, config.bind_source,
                                          std::move(transport),
@@ -189,24 +190,22 @@ base::Micros PooledConnection::Upkeep(base::Micros now) {
     if (state_ == State::kClosed) return 0;
   }
   if (pong_due_ != 0 && due(pong_due_)) {
-    HEDDLE_LOG(kDebug, "upstream") << pool_->options().host->address_text
-                                   << ": no answer to a keepalive ping, closing";
+    HEDDLE_LOG(kDebug, "upstream")
+        << pool_->options().host->address_text << ": no answer to a keepalive ping, closing";
     Close(Cause::kLocal);
     return 0;
   }
   if (ping_due_ != 0 && due(ping_due_)) {
-    codec_->SendPing(static_cast<uint64_t>(now));
-    if (pong_due_ == 0) {
-      pong_due_ = now + base::ToMicros(http.http2.keepalive_timeout);
-      due(pong_due_);
-    }
+    if (pong_due_ == 0) pong_due_ = now + base::ToMicros(http.http2.keepalive_timeout);
+    codec_->SendPing(static_cast<uint64_t>(now));  // the answer may be here at once
+    if (pong_due_ != 0) due(pong_due_);
     ping_due_ = now + base::ToMicros(http.http2.keepalive_interval);
     due(ping_due_);
   }
   return next;
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // events
 
 void PooledConnection::OnConnected() {
@@ -245,8 +244,8 @@ void PooledConnection::OnData(base::Buffer& in, bool eof) {
   if (state_ == State::kClosed) return;
   CountBytes();
   if (!status.ok()) {
-    HEDDLE_LOG(kDebug, "upstream") << pool_->options().host->address_text << ": "
-                                   << status.message();
+    HEDDLE_LOG(kDebug, "upstream")
+        << pool_->options().host->address_text << ": " << status.message();
     sheet().Add(stats().cx_protocol_error);
     return Close(Cause::kLocal);
   }

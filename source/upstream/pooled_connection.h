@@ -1,5 +1,5 @@
-// One upstream HTTP connection of a pool: wires Connection and ClientCodec together and knows how many streams it can
-// still carry. Private to the pool.
+// One upstream HTTP connection of a pool: wires Connection and ClientCodec together and knows how
+// many streams it can still carry. Private to the pool.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ class PooledConnection final : public event::Destroyable,
   void Drain();
   // Resets what streams there are and leaves the pool.
   void Close(Cause cause);
-  // Does what is due at `now` (idle, keepalive, age). Returns when to ask again, 0 = never. May close.
+  // Does what is due at `now` (idle, keepalive, age). Returns when to ask again, 0 = never. May
+  // close.
   base::Micros Upkeep(base::Micros now);
 
  private:
@@ -58,7 +59,8 @@ class PooledConnection final : public event::Destroyable,
   void AtEnd() override;
 
   void ConnectFailed(net::CloseReason reason);
-  // After anything that may have ended a stream or changed the codec's mind: close, become ready, or serve the queue.
+  // After anything that may have ended a stream or changed the codec's mind: close, become ready,
+  // or serve the queue.
   void Settle();
   void ReleaseCounts();
   void CountBytes();

@@ -1,5 +1,6 @@
-// A cluster at one moment, immutable and shared by all workers: configuration, endpoints, transports, and pointers to
-// what is counted together. Made on the main thread (builder.h), adopted by each worker's Cluster (cluster.h).
+// A cluster at one moment, immutable and shared by all workers: configuration, endpoints,
+// transports, and pointers to what is counted together. Made on the main thread (builder.h),
+// adopted by each worker's Cluster (cluster.h).
 #pragma once
 
 #include <atomic>
@@ -28,13 +29,15 @@ enum class Ejection : uint8_t {
   kFailurePercentageLocal,
 };
 
-// What workers and the main thread share for the whole life of a cluster, whatever its specs become.
+// What workers and the main thread share for the whole life of a cluster, whatever its specs
+// become.
 struct SharedCluster {
   SharedLimits limits;
-  // Raised after any HostState::ejected of this cluster changed: workers then choose from fresh lists.
+  // Raised after any HostState::ejected of this cluster changed: workers then choose from fresh
+  // lists.
   std::atomic<uint64_t> generation{0};
-  // Any worker, when a run of failures reached its threshold. Posts to the main thread; null without outlier detection.
-  // Set before the first spec is handed out, never changed.
+  // Any worker, when a run of failures reached its threshold. Posts to the main thread; null
+  // without outlier detection. Set before the first spec is handed out, never changed.
   std::function<void(const std::shared_ptr<HostState>& host, Ejection type)> on_failure_run;
 };
 
@@ -55,7 +58,8 @@ struct Host {
   config::Metadata metadata;
 };
 
-// Factories in the order of config::Cluster: [0] for `transport`, [1 + i] for transport_matches[i]. Null = plain text.
+// Factories in the order of config::Cluster: [0] for `transport`, [1 + i] for transport_matches[i].
+// Null = plain text.
 using Transports = std::vector<std::shared_ptr<const net::TransportFactory>>;
 
 struct ClusterSpec {
@@ -68,7 +72,8 @@ struct ClusterSpec {
   std::shared_ptr<const ClusterStats> stats;
 };
 
-// Index into Transports of the first transport_socket_match that fits the endpoint's metadata, else 0.
+// Index into Transports of the first transport_socket_match that fits the endpoint's metadata, else
+// 0.
 uint16_t TransportOf(const config::Cluster& cluster, const config::Metadata& endpoint);
 
 }  // namespace heddle::upstream

@@ -1,4 +1,5 @@
-// One upstream connection of one TCP session, counted in its cluster. Used through Cluster::ConnectTcp.
+// One upstream connection of one TCP session, counted in its cluster. Used through
+// Cluster::ConnectTcp.
 #pragma once
 
 #include <memory>
@@ -20,8 +21,8 @@ struct TcpOptions {
   bool half_close = true;
 };
 
-// Destroying it closes the connection at once, if it is open, and gives back its place in the limits; its
-// ConnectionEvents hear no more.
+// Destroying it closes the connection at once, if it is open, and gives back its place in the
+// limits; its ConnectionEvents hear no more.
 class TcpLease {
  public:
   virtual ~TcpLease() = default;
