@@ -28,6 +28,7 @@ struct Bootstrap {
   std::vector<std::shared_ptr<const Secret>> secrets;
   std::optional<AdsConfig> ads;
   bool lds_from_ads = false, cds_from_ads = false;
+  std::string encoded;                          // the message itself, for /config_dump
   std::vector<std::string> warnings;            // unknown fields and the like, one line each
 };
 

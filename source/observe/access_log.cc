@@ -194,14 +194,14 @@ void LogFiles::WriteAll() {
   }
 }
 
-absl::StatusOr<std::shared_ptr<const AccessLogger>> AccessLogger::Create(const config::AccessLog& config,
-                                                                         LogFiles& files) {
+absl::StatusOr<std::shared_ptr<AccessLogger>> AccessLogger::Create(const config::AccessLog& config,
+                                                                   LogFiles& files) {
   std::string path = config.path;
   if (config.sink == config::AccessLog::Sink::kStdout) path = "/dev/stdout";
   if (config.sink == config::AccessLog::Sink::kStderr) path = "/dev/stderr";
   HEDDLE_ASSIGN_OR_RETURN(Formatter format, Formatter::FromConfig(config.format));
   HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<LogFile> file, files.Open(path));
-  return std::shared_ptr<const AccessLogger>(new AccessLogger(config, std::move(file), std::move(format)));
+  return std::shared_ptr<AccessLogger>(new AccessLogger(config, std::move(file), std::move(format)));
 }
 
 void AccessLogger::Write(const AccessRecord& record) const {

@@ -73,7 +73,7 @@ class LogFiles {
 // One configured access log: where, which records, which format. Immutable; any thread.
 class AccessLogger {
  public:
-  static absl::StatusOr<std::shared_ptr<const AccessLogger>> Create(const config::AccessLog& config, LogFiles& files);
+  static absl::StatusOr<std::shared_ptr<AccessLogger>> Create(const config::AccessLog& config, LogFiles& files);
   void Write(const AccessRecord& record) const;
 
  private:

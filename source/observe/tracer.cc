@@ -75,6 +75,17 @@ std::vector<SpanData> SpanQueue::Take(size_t max) {
   return out;
 }
 
+std::shared_ptr<SpanQueue> SpanQueues::Get(const config::Tracing& target) {
+  for (const auto& queue : queues_) {
+    const config::Tracing& known = queue->target();
+    if (known.cluster == target.cluster && known.service_name == target.service_name && known.http == target.http &&
+        known.http_path == target.http_path) {
+      return queue;
+    }
+  }
+  return queues_.emplace_back(std::make_shared<SpanQueue>(target));
+}
+
 Span Tracer::Start(const http::RequestHead& head, base::Random& random) const {
   Span span;
   const auto parent = ParseTraceparent(Field(head.headers, HeaderId::kTraceparent));

@@ -37,20 +37,27 @@ class SpanQueue {
  public:
   static constexpr size_t kMaxWaiting = 8192;  // more are dropped and counted
 
-  SpanQueue(std::string service_name, config::Tracing target)
-      : service_name_(std::move(service_name)), target_(std::move(target)) {}
+  explicit SpanQueue(config::Tracing target) : target_(std::move(target)) {}
   void Add(SpanData span);
   std::vector<SpanData> Take(size_t max);
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
-  const std::string& service_name() const { return service_name_; }
   const config::Tracing& target() const { return target_; }
 
  private:
-  const std::string service_name_;
   const config::Tracing target_;
   std::mutex mutex_;
   std::vector<SpanData> waiting_;
   std::atomic<uint64_t> dropped_{0};
+};
+
+// The queues of the process, one for each destination and service. Get on the main thread only.
+class SpanQueues {
+ public:
+  std::shared_ptr<SpanQueue> Get(const config::Tracing& target);
+  const std::vector<std::shared_ptr<SpanQueue>>& all() const { return queues_; }
+
+ private:
+  std::vector<std::shared_ptr<SpanQueue>> queues_;
 };
 
 // opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest, encoded.

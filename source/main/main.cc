@@ -1,0 +1,51 @@
+// heddle-proxy.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "source/base/log.h"
+#include "source/server/bootstrap.h"
+#include "source/server/options.h"
+#include "source/server/server.h"
+
+namespace {
+
+using heddle::server::Options;
+
+// One line, and the code that says that nothing was started.
+int Refuse(const absl::Status& status) {
+  std::fprintf(stderr, "heddle-proxy: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+int ValidateOnly(const Options& options, const heddle::config::Bootstrap& bootstrap) {
+  const absl::Status status = heddle::server::Server::Validate(bootstrap);
+  if (!status.ok()) return Refuse(status);
+  for (const std::string& warning : bootstrap.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  std::printf("configuration '%s' OK\n", options.config_path.c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const absl::StatusOr<Options> options = heddle::server::ParseOptions(arguments);
+  if (!options.ok()) return Refuse(options.status());
+  if (options->help) {
+    std::fputs(heddle::server::kHelp, stdout);
+    return 0;
+  }
+  if (options->version) {
+    std::printf("heddle-proxy %s\n", heddle::server::kVersion);
+    return 0;
+  }
+  heddle::base::SetLogLevel(options->log_level);
+  absl::StatusOr<heddle::config::Bootstrap> bootstrap = heddle::server::LoadBootstrap(*options);
+  if (!bootstrap.ok()) return Refuse(bootstrap.status());
+  if (options->validate) return ValidateOnly(*options, *bootstrap);
+  heddle::server::Server server(*options, *std::move(bootstrap), arguments);
+  const absl::Status started = server.Start();
+  if (!started.ok()) return Refuse(started);
+  return server.Run();
+}

@@ -1,0 +1,113 @@
+#include "source/server/span_exporter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "source/base/log.h"
+#include "source/xds/target.h"
+
+namespace heddle::server {
+namespace {
+
+constexpr absl::Duration kInterval = absl::Milliseconds(500);
+constexpr size_t kSpansPerCall = 512;
+constexpr char kGrpcPath[] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+}  // namespace
+
+struct SpanExporter::Line {
+  std::shared_ptr<const upstream::ClusterSpec> cluster;   // keeps the transport factory
+  std::unique_ptr<http::grpc::Client> client;
+  std::unique_ptr<HttpPost> post;
+  bool busy = false;
+  bool complained = false;
+};
+
+SpanExporter::SpanExporter(event::Loop& loop, base::Random& random, observe::SpanQueues& queues, FindCluster find)
+    : loop_(loop), random_(random), queues_(queues), find_(std::move(find)), timer_(loop, [this] { Tick(); }) {}
+
+SpanExporter::~SpanExporter() = default;
+
+void SpanExporter::Start() { timer_.Start(kInterval); }
+
+void SpanExporter::Tick() {
+  for (const auto& queue : queues_.all()) {
+    auto& line = lines_[queue.get()];
+    if (line == nullptr) line = std::make_unique<Line>();
+    if (!line->busy) Send(*queue, *line);
+  }
+  timer_.Start(kInterval);
+}
+
+void SpanExporter::Send(observe::SpanQueue& queue, Line& line) {
+  const std::vector<observe::SpanData> spans = queue.Take(kSpansPerCall);
+  if (spans.empty()) return;
+  std::shared_ptr<const upstream::ClusterSpec> cluster = find_(queue.target().cluster);
+  if (cluster == nullptr) {
+    return OnSent(line, spans.size(), absl::NotFoundError(absl::StrCat("no cluster \"", queue.target().cluster, "\"")));
+  }
+  if (cluster != line.cluster && line.client != nullptr) loop_.Destroy(std::move(line.client));
+  line.cluster = std::move(cluster);
+  line.busy = true;
+  std::string body = observe::EncodeExport(queue.target().service_name, spans);
+  if (queue.target().http) {
+    SendHttp(queue, line, std::move(body), spans.size());
+  } else {
+    SendGrpc(queue, line, std::move(body), spans.size());
+  }
+}
+
+void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
+  if (line.client != nullptr && line.client->closed()) loop_.Destroy(std::move(line.client));
+  if (line.client == nullptr) {
+    const auto target = xds::PickTarget(*line.cluster, random_);
+    if (!target.ok()) return OnSent(line, spans, target.status());
+    line.client = http::grpc::Client::Connect(loop_, *target, nullptr);
+  }
+  http::grpc::CallOptions call{.path = kGrpcPath, .metadata = {}, .timeout = std::max(queue.target().export_timeout, absl::Milliseconds(100))};
+  line.client->Unary(call, body, [this, &line, spans](const http::grpc::Status& status, std::string) {
+    OnSent(line, spans, status.ToAbsl());
+  });
+}
+
+void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
+  const auto target = xds::PickTarget(*line.cluster, random_);
+  if (!target.ok()) return OnSent(line, spans, target.status());
+  const config::Tracing& tracing = queue.target();
+  HttpPost::Request request{.address = target->address,
+                            .transport = target->transport,
+                            .authority = tracing.http_authority.empty() ? target->address.ToString() : tracing.http_authority,
+                            .path = tracing.http_path,
+                            .content_type = "application/x-protobuf",
+                            .body = std::move(body),
+                            .timeout = std::max(tracing.export_timeout, absl::Milliseconds(100))};
+  line.post = HttpPost::Start(loop_, std::move(request),
+                              [this, &line, spans](absl::Status status) { OnSent(line, spans, std::move(status)); });
+}
+
+void SpanExporter::OnSent(Line& line, size_t spans, absl::Status status) {
+  line.busy = false;
+  if (line.post != nullptr) loop_.Destroy(std::move(line.post));
+  if (status.ok()) {
+    exported_ += spans;
+    line.complained = false;
+  } else {
+    failed_ += spans;
+    if (!line.complained) {
+      HEDDLE_LOG(kWarning, "trace") << spans << " spans were not exported: " << status.message();
+    }
+    line.complained = true;
+  }
+  const bool idle = std::all_of(lines_.begin(), lines_.end(), [](const auto& entry) { return !entry.second->busy; });
+  if (idle && on_idle_ != nullptr) std::exchange(on_idle_, nullptr)();
+}
+
+void SpanExporter::Flush(std::function<void()> done) {
+  Tick();
+  const bool busy = std::any_of(lines_.begin(), lines_.end(), [](const auto& entry) { return entry.second->busy; });
+  if (!busy) return done();
+  on_idle_ = std::move(done);
+}
+
+}  // namespace heddle::server

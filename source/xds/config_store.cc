@@ -1,0 +1,263 @@
+// Taking resources in. Making snapshots of them: snapshot_build.cc.
+#include "source/xds/config_store.h"
+
+#include "absl/strings/str_cat.h"
+#include "source/base/log.h"
+#include "source/base/status.h"
+#include "source/decode/decode.h"
+
+namespace heddle::xds {
+namespace {
+
+template <typename Map>
+void EraseOthers(const std::set<std::string>& names, Map* map) {
+  for (auto it = map->begin(); it != map->end();) {
+    it = names.count(it->first) == 0 ? map->erase(it) : std::next(it);
+  }
+}
+
+void CollectRouteNames(const config::FilterChain& chain, std::set<std::string>* out) {
+  const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
+  if (http != nullptr && *http != nullptr && !(*http)->rds_name.empty()) out->insert((*http)->rds_name);
+}
+
+template <typename Visit>
+void ForEachChain(const config::Listener& listener, Visit visit) {
+  for (const config::FilterChain& chain : listener.chains) visit(chain);
+  if (listener.default_chain.has_value()) visit(*listener.default_chain);
+}
+
+template <typename Visit>
+void ForEachSocket(const config::Cluster& cluster, Visit visit) {
+  visit(cluster.transport);
+  for (const config::TransportSocketMatch& match : cluster.transport_matches) visit(match.socket);
+}
+
+}  // namespace
+
+ConfigStore::ConfigStore(Environment environment)
+    : env_(std::move(environment)),
+      snapshot_(std::make_shared<proxy::Snapshot>()),
+      wait_timer_(env_.loop, [this] { env_.on_change(); }) {
+  for (const Type type : kTypes) held_[type];
+}
+
+ConfigStore::~ConfigStore() = default;
+
+void ConfigStore::NoteWarnings(const std::vector<std::string>& warnings) {
+  warning_count_ += warnings.size();
+  for (const std::string& warning : warnings) HEDDLE_LOG(kWarning, "config") << warning;
+}
+
+absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
+  NoteWarnings(bootstrap.warnings);
+  for (const auto& secret : bootstrap.secrets) {
+    HEDDLE_RETURN_IF_ERROR(secrets_.Put(Secrets::Origin::kFile, secret));
+  }
+  for (const auto& cluster : bootstrap.clusters) {
+    absl::Status status;
+    ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
+      if (status.ok() && secrets_.Missing(socket).empty()) status = secrets_.Factory(socket).status();
+    });
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": ", status.message()));
+    }
+    static_clusters_[cluster->name] = cluster;
+  }
+  for (const auto& listener : bootstrap.listeners) {
+    if (MissingOf(*listener).empty()) {
+      const auto made = MakeListener(listener);
+      if (!made.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": ", made.status().message()));
+      }
+    }
+    static_listeners_[listener->name] = listener;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::Put(Type type, Resource* resource) {
+  absl::Status status;
+  switch (type) {
+    case Type::kCluster:
+      status = PutCluster(resource);
+      break;
+    case Type::kEndpoint:
+      status = PutEndpoints(resource);
+      break;
+    case Type::kListener:
+      status = PutListener(resource);
+      break;
+    case Type::kRoute:
+      status = PutRoutes(resource);
+      break;
+    case Type::kSecret:
+      status = PutSecret(resource);
+      break;
+  }
+  Held& held = held_[type][resource->name];
+  if (!status.ok()) {
+    held.error = std::string(status.message());
+    return status;
+  }
+  held.error.clear();
+  held.resource = *resource;
+  // A secret's bytes are a private key: never kept for a dump.
+  if (type == Type::kSecret) held.resource.bytes.clear();
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::PutListener(Resource* resource) {
+  decode::Context context(env_.catalogue);
+  auto decoded = decode::ListenerFromBytes(resource->bytes, context);
+  NoteWarnings(context.TakeWarnings());
+  HEDDLE_RETURN_IF_ERROR(decoded.status());
+  const std::shared_ptr<const config::Listener>& listener = *decoded;
+  if (resource->name.empty()) resource->name = listener->name;
+  if (static_listeners_.count(listener->name) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": a static one has this name"));
+  }
+  if (MissingOf(*listener).empty()) {
+    const auto made = MakeListener(listener);
+    if (!made.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": ", made.status().message()));
+    }
+  }
+  listeners_[listener->name] = listener;
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::PutCluster(Resource* resource) {
+  decode::Context context(env_.catalogue);
+  auto decoded = decode::ClusterFromBytes(resource->bytes, context);
+  NoteWarnings(context.TakeWarnings());
+  HEDDLE_RETURN_IF_ERROR(decoded.status());
+  const std::shared_ptr<const config::Cluster>& cluster = *decoded;
+  if (resource->name.empty()) resource->name = cluster->name;
+  if (static_clusters_.count(cluster->name) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": a static one has this name"));
+  }
+  absl::Status status;
+  ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
+    if (status.ok() && secrets_.Missing(socket).empty()) status = secrets_.Factory(socket).status();
+  });
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": ", status.message()));
+  }
+  clusters_[cluster->name] = cluster;
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::PutRoutes(Resource* resource) {
+  decode::Context context(env_.catalogue);
+  auto decoded = decode::RoutesFromBytes(resource->bytes, context);
+  NoteWarnings(context.TakeWarnings());
+  HEDDLE_RETURN_IF_ERROR(decoded.status());
+  if (resource->name.empty()) resource->name = (*decoded)->name;
+  routes_[(*decoded)->name] = *decoded;
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::PutEndpoints(Resource* resource) {
+  decode::Context context(env_.catalogue);
+  auto decoded = decode::EndpointsFromBytes(resource->bytes, context);
+  NoteWarnings(context.TakeWarnings());
+  HEDDLE_RETURN_IF_ERROR(decoded.status());
+  if (resource->name.empty()) resource->name = (*decoded)->cluster;
+  endpoints_[(*decoded)->cluster] = *decoded;
+  return absl::OkStatus();
+}
+
+absl::Status ConfigStore::PutSecret(Resource* resource) {
+  decode::Context context(env_.catalogue);
+  auto decoded = decode::SecretFromBytes(resource->bytes, context);
+  NoteWarnings(context.TakeWarnings());
+  HEDDLE_RETURN_IF_ERROR(decoded.status());
+  if (resource->name.empty()) resource->name = (*decoded)->name;
+  return secrets_.Put(Secrets::Origin::kDiscovered, *decoded);
+}
+
+absl::Status ConfigStore::PutLocalSecret(Secrets::Origin origin, config::Secret secret) {
+  return secrets_.Put(origin, std::make_shared<const config::Secret>(std::move(secret)));
+}
+
+void ConfigStore::Remove(Type type, const std::string& name) {
+  held_[type].erase(name);
+  switch (type) {
+    case Type::kCluster:
+      clusters_.erase(name);
+      break;
+    case Type::kEndpoint:
+      endpoints_.erase(name);
+      break;
+    case Type::kListener:
+      listeners_.erase(name);
+      break;
+    case Type::kRoute:
+      routes_.erase(name);
+      break;
+    case Type::kSecret:
+      // A secret in use stays: taking a certificate away must not take the listener down.
+      break;
+  }
+}
+
+void ConfigStore::KeepOnly(Type type, const std::set<std::string>& names) {
+  EraseOthers(names, &held_[type]);
+  if (type == Type::kCluster) EraseOthers(names, &clusters_);
+  if (type == Type::kListener) EraseOthers(names, &listeners_);
+}
+
+std::set<std::string> ConfigStore::Wanted(Type type) const {
+  std::set<std::string> out;
+  const auto visit_listeners = [&](auto visit) {
+    for (const auto* map : {&static_listeners_, &listeners_}) {
+      for (const auto& [name, listener] : *map) {
+        ForEachChain(*listener, visit);
+      }
+    }
+  };
+  const auto visit_clusters = [&](auto visit) {
+    for (const auto* map : {&static_clusters_, &clusters_}) {
+      for (const auto& [name, cluster] : *map) visit(*cluster);
+    }
+  };
+  switch (type) {
+    case Type::kCluster:
+    case Type::kListener:
+      break;
+    case Type::kRoute:
+      visit_listeners([&](const config::FilterChain& chain) { CollectRouteNames(chain, &out); });
+      break;
+    case Type::kEndpoint:
+      visit_clusters([&](const config::Cluster& cluster) {
+        if (cluster.discovery == config::Cluster::Discovery::kEds) out.insert(cluster.eds_name);
+      });
+      break;
+    case Type::kSecret: {
+      visit_listeners([&](const config::FilterChain& chain) { Secrets::Names(chain.transport, &out); });
+      visit_clusters([&](const config::Cluster& cluster) {
+        ForEachSocket(cluster, [&](const config::TransportSocket& socket) { Secrets::Names(socket, &out); });
+      });
+      break;
+    }
+  }
+  return out;
+}
+
+std::shared_ptr<const upstream::ClusterSpec> ConfigStore::FindCluster(const std::string& name) const {
+  const auto it = snapshot_->clusters.find(name);
+  return it == snapshot_->clusters.end() ? nullptr : it->second;
+}
+
+std::string ConfigStore::MissingOf(const config::Listener& listener) {
+  std::string missing;
+  ForEachChain(listener, [&](const config::FilterChain& chain) {
+    if (!missing.empty()) return;
+    const std::string secret = secrets_.Missing(chain.transport);
+    if (!secret.empty()) missing = absl::StrCat("secret ", secret);
+  });
+  return missing;
+}
+
+}  // namespace heddle::xds
