@@ -1,0 +1,249 @@
+// Bootstraps, and whether the names inside one lead anywhere.
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+
+#include "absl/container/btree_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "source/decode/decode.h"
+#include "source/decode/parts.h"
+#include "source/yaml/yaml.h"
+
+namespace heddle::decode {
+namespace {
+
+namespace bootstrap = envoy::config::bootstrap::v3;
+namespace core = envoy::config::core::v3;
+using Names = absl::btree_set<std::string>;
+
+absl::Status DecodeNode(const core::Node& in, config::Bootstrap* out) {
+  core::Node node = in;
+  if (node.user_agent_name().empty()) node.set_user_agent_name("heddle-proxy");
+  out->node_id = node.id();
+  out->node_cluster = node.cluster();
+  out->node_locality.region = node.locality().region();
+  out->node_locality.zone = node.locality().zone();
+  out->node_locality.sub_zone = node.locality().sub_zone();
+  out->node_bytes = node.SerializeAsString();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<config::AdsConfig> DecodeAds(const core::ApiConfigSource& in, const Path& at) {
+  config::AdsConfig out;
+  switch (in.api_type()) {
+    case core::ApiConfigSource::GRPC:
+    case core::ApiConfigSource::AGGREGATED_GRPC:
+      break;
+    case core::ApiConfigSource::DELTA_GRPC:
+    case core::ApiConfigSource::AGGREGATED_DELTA_GRPC:
+      out.delta = true;
+      break;
+    default:
+      return BadEnum(core::ApiConfigSource::ApiType_descriptor(), in.api_type(), at.Field("api_type"),
+                     "GRPC, DELTA_GRPC, AGGREGATED_GRPC, AGGREGATED_DELTA_GRPC");
+  }
+  if (in.transport_api_version() == core::V2) return at.Field("transport_api_version").Error("found V2, allowed V3");
+  const Path list = at.Field("grpc_services");
+  if (in.grpc_services().empty()) return list.Error("found none, allowed 1 or more");
+  const core::GrpcService& service = in.grpc_services(0);
+  const Path first = list.Index(0);
+  const Path grpc = first.Field("envoy_grpc");
+  HEDDLE_RETURN_IF_ERROR(Required(service.has_envoy_grpc(), grpc));
+  out.cluster = service.envoy_grpc().cluster_name();
+  if (out.cluster.empty()) return grpc.Field("cluster_name").Error("required");
+  const Path metadata = first.Field("initial_metadata");
+  for (int i = 0; i < service.initial_metadata_size(); ++i) {
+    const core::HeaderValue& header = service.initial_metadata(i);
+    const Path here = metadata.Index(static_cast<size_t>(i));
+    HEDDLE_ASSIGN_OR_RETURN(std::string name, MutableHeaderName(header.key(), here.Field("key")));
+    if (!IsHeaderValue(header.value())) return here.Field("value").Error("holds CR, LF or NUL");
+    out.initial_metadata.emplace_back(std::move(name), header.value());
+  }
+  return out;
+}
+
+absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, const Path& at, config::Bootstrap* out) {
+  if (in.has_ads_config()) {
+    HEDDLE_ASSIGN_OR_RETURN(out->ads, DecodeAds(in.ads_config(), at.Field("ads_config")));
+  }
+  out->lds_from_ads = in.has_lds_config();
+  out->cds_from_ads = in.has_cds_config();
+  if (out->lds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.lds_config(), at.Field("lds_config")));
+  if (out->cds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.cds_config(), at.Field("cds_config")));
+  if ((out->lds_from_ads || out->cds_from_ads) && !out->ads) return at.Field("ads_config").Error("required");
+  return absl::OkStatus();
+}
+
+template <typename Message, typename Out>
+using DecodeOne = absl::StatusOr<std::shared_ptr<const Out>> (*)(const Message&, const Path&, Context&);
+
+template <typename Message, typename Out>
+absl::Status DecodeAll(const google::protobuf::RepeatedPtrField<Message>& in, const Path& at, Context& context,
+                       DecodeOne<Message, Out> decode, std::vector<std::shared_ptr<const Out>>* out) {
+  Names names;
+  for (int i = 0; i < in.size(); ++i) {
+    const Path here = at.Index(static_cast<size_t>(i));
+    HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Out> one, decode(in[i], here, context));
+    if (!names.insert(one->name).second) return here.Field("name").Error(absl::StrCat("duplicate \"", one->name, "\""));
+    out->push_back(std::move(one));
+  }
+  return absl::OkStatus();
+}
+
+// What resources refer to, checked once all of them are known.
+class References {
+ public:
+  explicit References(const config::Bootstrap& bootstrap) : all_clusters_(!bootstrap.cds_from_ads), ads_(bootstrap.ads.has_value()) {
+    for (const auto& cluster : bootstrap.clusters) clusters_.insert(cluster->name);
+    for (const auto& secret : bootstrap.secrets) secrets_.insert(secret->name);
+  }
+
+  absl::Status Check(const config::Listener& listener, const Path& at) const {
+    for (size_t i = 0; i < listener.chains.size(); ++i) {
+      const Path chains = at.Field("filter_chains");
+      HEDDLE_RETURN_IF_ERROR(Check(listener.chains[i], chains.Index(i)));
+    }
+    return listener.default_chain ? Check(*listener.default_chain, at.Field("default_filter_chain")) : absl::OkStatus();
+  }
+
+  absl::Status Check(const config::Cluster& cluster, const Path& at) const {
+    if (cluster.discovery == config::Cluster::Discovery::kEds && !ads_) {
+      return at.Field("eds_cluster_config").Error("needs dynamic_resources.ads_config");
+    }
+    HEDDLE_RETURN_IF_ERROR(Check(cluster.transport, at.Field("transport_socket")));
+    for (const config::TransportSocketMatch& match : cluster.transport_matches) {
+      HEDDLE_RETURN_IF_ERROR(Check(match.socket, at.Field("transport_socket_matches")));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Cluster(absl::string_view name, const Path& at) const {
+    if (!all_clusters_ || name.empty() || clusters_.contains(name)) return absl::OkStatus();
+    return at.Error(absl::StrCat("unknown cluster \"", name, "\", known are ", absl::StrJoin(clusters_, ", ")));
+  }
+
+ private:
+  absl::Status Check(const config::FilterChain& chain, const Path& at) const {
+    HEDDLE_RETURN_IF_ERROR(Check(chain.transport, at.Field("transport_socket")));
+    if (const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
+      return Check(**http, at);
+    }
+    const config::TcpProxy& tcp = *std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal);
+    HEDDLE_RETURN_IF_ERROR(Cluster(tcp.cluster, at));
+    for (const auto& weighted : tcp.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, at));
+    return absl::OkStatus();
+  }
+
+  absl::Status Check(const config::HttpConnectionManager& http, const Path& at) const {
+    if (!http.rds_name.empty() && !ads_) return at.Error("rds needs dynamic_resources.ads_config");
+    if (http.tracing) HEDDLE_RETURN_IF_ERROR(Cluster(http.tracing->cluster, at.Field("tracing")));
+    if (http.routes == nullptr) return absl::OkStatus();
+    for (size_t i = 0; i < http.routes->virtual_hosts.size(); ++i) {
+      const config::VirtualHost& host = http.routes->virtual_hosts[i];
+      for (size_t j = 0; j < host.routes.size(); ++j) {
+        const Path table = at.Field("route_config");
+        const Path hosts = table.Field("virtual_hosts");
+        const Path here = hosts.Index(i);
+        const Path routes = here.Field("routes");
+        HEDDLE_RETURN_IF_ERROR(Check(host.routes[j].forward, routes.Index(j)));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Check(const config::RouteAction& action, const Path& at) const {
+    HEDDLE_RETURN_IF_ERROR(Cluster(action.cluster, at));
+    for (const auto& weighted : action.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, at));
+    for (const auto& mirror : action.mirrors) HEDDLE_RETURN_IF_ERROR(Cluster(mirror.cluster, at));
+    return absl::OkStatus();
+  }
+
+  absl::Status Check(const config::TransportSocket& socket, const Path& at) const {
+    const config::CommonTls* tls = socket.downstream_tls != nullptr ? &socket.downstream_tls->common
+                                   : socket.upstream_tls != nullptr ? &socket.upstream_tls->common
+                                                                    : nullptr;
+    if (tls == nullptr || ads_) return absl::OkStatus();
+    for (const std::string& name : tls->certificate_sds) HEDDLE_RETURN_IF_ERROR(Secret(name, at));
+    return tls->validation_sds.empty() ? absl::OkStatus() : Secret(tls->validation_sds, at);
+  }
+
+  absl::Status Secret(const std::string& name, const Path& at) const {
+    if (secrets_.contains(name)) return absl::OkStatus();
+    return at.Error(absl::StrCat("unknown secret \"", name, "\", known are ", absl::StrJoin(secrets_, ", ")));
+  }
+
+  Names clusters_, secrets_;
+  const bool all_clusters_;  // no discovery: what is not here will never be
+  const bool ads_;
+};
+
+absl::Status CheckReferences(const config::Bootstrap& in, const Path& at) {
+  const References references(in);
+  const Path fixed = at.Field("static_resources");
+  const Path listeners = fixed.Field("listeners"), clusters = fixed.Field("clusters");
+  for (size_t i = 0; i < in.listeners.size(); ++i) {
+    HEDDLE_RETURN_IF_ERROR(references.Check(*in.listeners[i], listeners.Index(i)));
+  }
+  for (size_t i = 0; i < in.clusters.size(); ++i) {
+    HEDDLE_RETURN_IF_ERROR(references.Check(*in.clusters[i], clusters.Index(i)));
+  }
+  if (!in.ads) return absl::OkStatus();
+  for (const auto& cluster : in.clusters) {
+    if (cluster->name != in.ads->cluster) continue;
+    if (cluster->http.kind == config::UpstreamHttp::Kind::kHttp1) {
+      return at.Field("dynamic_resources")
+          .Error(absl::StrCat("cluster \"", in.ads->cluster, "\" speaks HTTP/1.1, and gRPC needs HTTP/2"));
+    }
+    return absl::OkStatus();
+  }
+  return at.Field("dynamic_resources").Error(absl::StrCat("cluster \"", in.ads->cluster, "\" must be in static_resources"));
+}
+
+}  // namespace
+
+absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in, const Path& at, Context& context) {
+  HEDDLE_RETURN_IF_ERROR(NoteUnknown(in, at, context));
+  config::Bootstrap out;
+  HEDDLE_RETURN_IF_ERROR(DecodeNode(in.node(), &out));
+  if (in.admin().has_address()) {
+    const Path admin = at.Field("admin");
+    HEDDLE_ASSIGN_OR_RETURN(out.admin,
+                            DecodeAddress(in.admin().address(), admin.Field("address"), {.allow_any_port = true}));
+  }
+  const Path fixed = at.Field("static_resources");
+  HEDDLE_RETURN_IF_ERROR(
+      DecodeAll(in.static_resources().secrets(), fixed.Field("secrets"), context, DecodeSecret, &out.secrets));
+  HEDDLE_RETURN_IF_ERROR(
+      DecodeAll(in.static_resources().clusters(), fixed.Field("clusters"), context, DecodeCluster, &out.clusters));
+  HEDDLE_RETURN_IF_ERROR(
+      DecodeAll(in.static_resources().listeners(), fixed.Field("listeners"), context, DecodeListener, &out.listeners));
+  HEDDLE_RETURN_IF_ERROR(DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), &out));
+  if (out.ads && out.node_id.empty()) {
+    const Path node = at.Field("node");
+    return node.Field("id").Error("required with ads_config");
+  }
+  HEDDLE_RETURN_IF_ERROR(CheckReferences(out, at));
+  out.warnings = context.TakeWarnings();
+  return out;
+}
+
+absl::StatusOr<config::Bootstrap> BootstrapFromText(absl::string_view text, absl::string_view file,
+                                                    const Catalogue& catalogue) {
+  Context context(catalogue);
+  const yaml::Options options{.file = std::string(file),
+                              .unknown_fields = yaml::UnknownFields::kWarn,
+                              .warnings = context.mutable_warnings()};
+  HEDDLE_ASSIGN_OR_RETURN(const std::vector<yaml::Document> documents, yaml::Parse(text, options));
+  if (documents.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": found ", documents.size(), " documents, allowed 1"));
+  }
+  bootstrap::Bootstrap message;
+  HEDDLE_RETURN_IF_ERROR(documents[0].Decode(&message, options));
+  absl::StatusOr<config::Bootstrap> out = DecodeBootstrap(message, Path(), context);
+  if (out.ok()) return out;
+  // The decoder knows the path, the document knows its line.
+  const absl::string_view what = out.status().message();
+  const int line = documents[0].Line(what.substr(0, what.find(": ")));
+  return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": ", what));
+}
+
+}  // namespace heddle::decode
