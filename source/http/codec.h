@@ -54,7 +54,7 @@ class StreamEvents {
   virtual void OnBody(base::Buffer& data, bool end) = 0;   // take it all; give credit back by Stream::Consumed
   virtual void OnTrailers(Trailers trailers) = 0;          // implies end
   virtual void OnReset(ResetReason reason) = 0;
-  // Pending() fell to kLowPending or less after a window or a full out() had held bytes back.
+  // Pending() fell to kLowPending or less after it had been more; h1: out() is below its limit again.
   virtual void OnWritable() {}
 };
 

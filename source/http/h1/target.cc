@@ -1,37 +1,16 @@
 #include "source/http/h1/target.h"
 
-#include <array>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "source/http/authority.h"
 
 namespace heddle::http::h1 {
 namespace {
 
-constexpr std::array<bool, 256> BuildAuthorityCharacters() {
-  std::array<bool, 256> table{};
-  // RFC 3986 unreserved, sub-delims, percent-encoding, port and IP literal; no userinfo.
-  for (const char c : {'-', '.', '_', '~', '!', '$', '&', '\'', '(', ')', '*', '+', ',', ';', '=', '%', ':', '[', ']'}) {
-    table[static_cast<unsigned char>(c)] = true;
-  }
-  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-constexpr std::array<bool, 256> kAuthorityCharacters = BuildAuthorityCharacters();
-
-bool GoodAuthority(absl::string_view text) {
-  for (const char c : text) {
-    if (!kAuthorityCharacters[static_cast<unsigned char>(c)]) return false;
-  }
-  return !text.empty();
-}
-
 // host:port, as CONNECT wants it.
 bool GoodConnectTarget(absl::string_view text) {
   const size_t colon = text.rfind(':');
-  if (!GoodAuthority(text) || colon == absl::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
+  if (!ValidAuthority(text) || colon == absl::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
   for (const char c : text.substr(colon + 1)) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
   }
@@ -52,7 +31,7 @@ Failure ReadAbsolute(absl::string_view target, const Options& options, RequestHe
   const absl::string_view rest = target.substr(mark + 3);
   const size_t path = rest.find_first_of("/?#");
   head->authority = rest.substr(0, path);
-  if (!GoodAuthority(head->authority)) return kInvalidUrl;
+  if (!ValidAuthority(head->authority)) return kInvalidUrl;
   if (path == absl::string_view::npos) {
     head->path = "/";
   } else if (rest[path] == '/') {
@@ -91,7 +70,7 @@ Failure ReadTarget(absl::string_view target, const Options& options, RequestHead
   }
   // A request with an absolute target must have a host field all the same.
   if (host.empty()) return {400, "missing_host_header"};
-  if (!GoodAuthority(host)) return {400, "invalid_authority"};
+  if (!ValidAuthority(host)) return {400, "invalid_authority"};
   head->authority = host;
   head->path = target;
   if (target[0] == '/') return {};

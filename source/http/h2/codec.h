@@ -3,7 +3,10 @@
 //
 //   auto codec = h2::MakeServerCodec({.max_concurrent_streams = 100}, &connection->out(), this);
 //
-// Frames are made in PrepareFlush; body blocks move to out() without a copy.
+// Frames of a body are made in PrepareFlush; its blocks move to out() without a copy. A new codec has its preface and
+// SETTINGS waiting without having said so by OnOutput: they go with the first PrepareFlush.
+//
+// active_streams() counts streams whose last bytes still wait for a window although their owner has been done with them.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +32,8 @@ struct Options {
   Underscores underscores = Underscores::kAllow;       // server: request header names
   uint32_t max_headers_count = 100;                    // head and trailers each; more resets the stream
   size_t max_headers_bytes = 60 * 1024;
-  size_t output_limit = 256 * 1024;                    // out() beyond this holds DATA back until OnOutWritable
+  // out() beyond this holds DATA back until OnOutWritable: the connection's buffer_limit, which calls it.
+  size_t output_limit = 1024 * 1024;
 
   // Floods.
   uint32_t max_outbound_frames = 10000;                // since out() was empty last
