@@ -215,9 +215,13 @@ void Connection::FinishConnect() {
 void Connection::Handshake() {
   if (!transport_->ready()) {
     // Either side may have something to say; a call that has nothing to do is cheap.
-    IoResult result = transport_->Read(fd_.get(), in_, kReadBytes);
+    IoResult result;
+    do {
+      result = transport_->Read(fd_.get(), in_, kReadBytes);
+      bytes_read_ += result.bytes;
+    } while (result.outcome == IoOutcome::kProgress && !result.drained && !transport_->ready());
     if (result.outcome == IoOutcome::kProgress || result.outcome == IoOutcome::kWouldBlock) {
-      if (result.drained) readable_ = false;
+      if (result.drained && !hang_up_) readable_ = false;
       if (!transport_->ready() || transport_->write_pending())
         result = transport_->Write(fd_.get(), out_);
     }

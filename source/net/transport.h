@@ -73,6 +73,7 @@ class TransportFactory {
   struct Options {
     std::string sni;                // client side; empty = what the context says
     std::vector<std::string> alpn;  // client side; empty = what the context says
+    std::string peer;  // client side: whose sessions may be resumed, "ip:port"; empty = any
   };
   virtual std::unique_ptr<Transport> Create(const Options& options) const = 0;
   // True when connections made by it are protected by TLS.
