@@ -6,8 +6,7 @@
 //   Buffer in;
 //   auto space = in.Reserve(16 * 1024);        // read(2) into space, then
 //   in.Commit(n);
-//   out.Move(in, 100);                          // first 100 bytes, blocks are passed on, small
-//   tails copied
+//   out.Move(in, 100);                         // whole blocks are passed on, small tails copied
 #pragma once
 
 #include <sys/uio.h>

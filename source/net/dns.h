@@ -2,8 +2,8 @@
 // /etc/resolv.conf.
 //
 //   auto resolver = MakeAresResolver(loop, {});
-//   lookup_ = resolver->Resolve("db.example", IpFamily::kAuto, [this](absl::StatusOr<Resolved> r) {
-//   ... });
+//   lookup_ = resolver->Resolve("db.example", IpFamily::kAuto,
+//                               [this](absl::StatusOr<Resolved> answer) { ... });
 #pragma once
 
 #include <functional>

@@ -1,8 +1,7 @@
 // Accepts connections of one listening socket on one worker's loop.
 //
-//   HEDDLE_ASSIGN_OR_RETURN(Fd fd, Listen(address));            // on the main thread, so that
-//   config sees the error Listener listener(loop, std::move(fd), {}, [&](int fd, const Address&
-//   peer) { ... });
+//   HEDDLE_ASSIGN_OR_RETURN(Fd fd, Listen(address));  // on the main thread: config sees the error
+//   Listener listener(loop, std::move(fd), {}, [&](int fd, const Address& peer) { ... });
 #pragma once
 
 #include <cstddef>

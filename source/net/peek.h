@@ -1,8 +1,8 @@
 // Looks at the first bytes of an accepted connection without taking them (MSG_PEEK): is it TLS, for
 // whom, speaking what. The descriptor stays the caller's and is untouched when `done` is called.
 //
-//   peek = std::make_unique<Peek>(loop, fd, Peek::Options{.tls = true}, [this](const Peeked& facts)
-//   { ... });
+//   peek = std::make_unique<Peek>(loop, fd, Peek::Options{.tls = true},
+//                                 [this](const Peeked& facts) { ... });
 #pragma once
 
 #include <cstdint>

@@ -2,13 +2,11 @@
 // thread, which hands out ids when configuration is built; a worker holds a Sheet (its own slots)
 // and only ever uses ids.
 //
-//   main:    auto scope = registry.MakeScope({{"envoy_cluster_name", "reviews"}});   // kept with
-//   the cluster
+//   main:    auto scope = registry.MakeScope({{"envoy_cluster_name", "reviews"}});
 //            CounterId requests = scope->Counter("cluster.upstream_rq_total");
 //            HistogramId time = scope->Histogram("cluster.upstream_rq_time", Unit::kMicroseconds);
 //   worker:  sheet.Add(requests);  sheet.Record(time, micros);
-//   main:    registry.Visit([](const Sample& sample) { ... });                         // sums all
-//   sheets
+//   main:    registry.Visit([](const Sample& sample) { ... });   // sums all sheets
 //
 // Ids reach a worker by Loop::Post only, so everything main did before is visible to it. A default
 // id is valid and writes to a slot that nobody reads.

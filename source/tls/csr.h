@@ -15,9 +15,9 @@ struct KeyAndCsr {
 };
 
 struct CsrOptions {
-  std::vector<std::string> uri_sans;  // usually the one SPIFFE id
-  std::vector<std::string> dns_sans;
-  std::string common_name;  // usually empty
+  std::vector<std::string> uri_sans{};  // usually the one SPIFFE id
+  std::vector<std::string> dns_sans{};
+  std::string common_name{};  // usually empty
 };
 
 absl::StatusOr<KeyAndCsr> MakeKeyAndCsr(const CsrOptions& options);

@@ -1,8 +1,8 @@
 // A resolver whose answers a test writes down. Answers come from the loop, as real ones do.
 //
 //   FakeResolver resolver(loop);
-//   resolver.answers["db"] = net::Resolved{{*net::Address::FromIp("10.0.0.1", 0)},
-//   absl::Seconds(5)};
+//   resolver.answers["db"] =
+//       net::Resolved{{*net::Address::FromIp("10.0.0.1", 0)}, absl::Seconds(5)};
 #pragma once
 
 #include <map>
