@@ -1,4 +1,4 @@
-// How traffic is spread over priorities, as a pure function (Envoy: 
+// How traffic is spread over priorities, as a pure function (Envoy:
 // load_balancer_context_base and docs "priority levels").
 #pragma once
 

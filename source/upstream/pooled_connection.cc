@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "source/base/log.h"
 
 namespace heddle::upstream {
@@ -19,6 +21,21 @@ std::vector<std::string> AlpnOf(UpstreamKind kind, const config::TransportSocket
   return {"http/1.1"};
 }
 
+// auto_san_validation: the certificate must be for the name the client asked for (RFC 6125: a
+// wildcard stands for one whole label on the left).
+bool Names(const net::PeerInfo& peer, absl::string_view name) {
+  if (!peer.certificate_verified || name.empty()) return false;
+  for (const std::string& san : peer.dns_sans) {
+    if (absl::EqualsIgnoreCase(san, name)) return true;
+    if (!absl::StartsWith(san, "*.")) continue;
+    const size_t dot = name.find('.');
+    if (dot != 0 && dot != absl::string_view::npos &&
+        absl::EqualsIgnoreCase(name.substr(dot), absl::string_view(san).substr(1)))
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 PooledConnection::PooledConnection(HttpPool& pool) : pool_(&pool), loop_(pool.options().loop) {}
@@ -32,8 +49,9 @@ void PooledConnection::Start() {
   std::unique_ptr<net::Transport> transport =
       options.transport == nullptr
           ? net::MakePlainTransport()
-          : options.transport->Create(
-                {.sni = options.sni, .alpn = AlpnOf(options.kind, config.transport)});
+          : options.transport->Create({.sni = options.sni,
+                                       .alpn = AlpnOf(options.kind, config.transport),
+                                       .peer = options.host->address_text});
   // Half-close: the codec decides what an end means, and must have all bytes before it.
   connection_ = net::Connection::Connect(loop_, options.host->address, config.bind_source,
                                          std::move(transport),
@@ -210,6 +228,9 @@ base::Micros PooledConnection::Upkeep(base::Micros now) {
 
 void PooledConnection::OnConnected() {
   const PoolOptions& options = pool_->options();
+  if (options.config->http.auto_san_validation && !Names(connection_->peer(), options.sni))
+    return ConnectFailed(LeaseFailure::kTransportFailed,
+                         absl::StrCat("the certificate does not name \"", options.sni, "\""));
   http::Protocol protocol = http::Protocol::kHttp11;
   if (options.kind == UpstreamKind::kHttp2 ||
       (options.kind == UpstreamKind::kAuto && connection_->peer().alpn == "h2"))
@@ -261,23 +282,24 @@ void PooledConnection::OnWritable() {
 
 void PooledConnection::OnClosed(net::CloseReason reason) {
   if (state_ == State::kClosed) return;
-  if (state_ == State::kConnecting) return ConnectFailed(reason);
-  Close(reason == net::CloseReason::kLocal ? Cause::kLocal : Cause::kRemote);
-}
-
-void PooledConnection::ConnectFailed(net::CloseReason reason) {
+  if (state_ != State::kConnecting)
+    return Close(reason == net::CloseReason::kLocal ? Cause::kLocal : Cause::kRemote);
   LeaseFailure failure = LeaseFailure::kConnectFailed;
   if (reason == net::CloseReason::kConnectTimeout) failure = LeaseFailure::kConnectTimeout;
   if (reason == net::CloseReason::kTransportFailed) failure = LeaseFailure::kTransportFailed;
+  const absl::string_view why = connection_->transport_error();
+  ConnectFailed(failure, why.empty() ? absl::string_view(connection_->failure()) : why);
+}
+
+void PooledConnection::ConnectFailed(LeaseFailure failure, absl::string_view why) {
   sheet().Add(stats().cx_connect_fail);
   if (failure == LeaseFailure::kConnectTimeout) sheet().Add(stats().cx_connect_timeout);
   HttpPool* pool = pool_;
   pool->options().host->connect_failures.fetch_add(1, kRelaxed);
-  HEDDLE_LOG(kDebug, "upstream") << pool->options().host->address_text << ": cannot connect "
-                                 << connection_->failure();
+  HEDDLE_LOG(kDebug, "upstream") << pool->options().host->address_text
+                                 << ": cannot connect: " << why;
   // First the queue, so that closing does not connect for leases that are about to fail.
-  const absl::string_view why = connection_->transport_error();
-  pool->FailWaiting(failure, why.empty() ? absl::string_view(connection_->failure()) : why);
+  pool->FailWaiting(failure, why);
   Close(Cause::kRemote);
 }
 

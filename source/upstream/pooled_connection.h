@@ -58,7 +58,7 @@ class PooledConnection final : public event::Destroyable,
   void OnPong(uint64_t opaque) override;
   void AtEnd() override;
 
-  void ConnectFailed(net::CloseReason reason);
+  void ConnectFailed(LeaseFailure failure, absl::string_view why);
   // After anything that may have ended a stream or changed the codec's mind: close, become ready,
   // or serve the queue.
   void Settle();

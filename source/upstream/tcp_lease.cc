@@ -26,7 +26,8 @@ class Lease final : public TcpLease, private net::ConnectionEvents {
         context_.loop, context_.host->address, config.bind_source,
         context_.transport == nullptr
             ? net::MakePlainTransport()
-            : context_.transport->Create({.sni = Sni(options), .alpn = options.alpn}),
+            : context_.transport->Create(
+                  {.sni = Sni(options), .alpn = options.alpn, .peer = context_.host->address_text}),
         {.buffer_limit = config.buffer_limit,
          .half_close = options.half_close,
          .connect_timeout = config.connect_timeout},

@@ -157,6 +157,7 @@ class TestRequest final : public HttpLeaseEvents, public http::ResponseEvents {
   void OnReset(http::ResetReason) override { End(State::kReset); }
   void Cancel() {
     if (state == State::kOpen) stream->Reset(http::ResetReason::kCancel);
+    state = State::kReset;
     lease.reset();
   }
   bool ended() const { return state >= State::kDone; }

@@ -502,6 +502,150 @@ SCENARIO("retries are limited") {
   CHECK(w.cluster->AcquireRetry(Priority::kDefault));
 }
 
+// Plain bytes that say they are TLS, with the ALPN a test wants; remembers what was asked of it.
+class FakeTls final : public net::TransportFactory {
+ public:
+  explicit FakeTls(std::string alpn, std::vector<std::string> sans = {})
+      : alpn_(std::move(alpn)), sans_(std::move(sans)) {}
+  std::unique_ptr<net::Transport> Create(const Options& options) const override {
+    asked.push_back(options);
+    return std::make_unique<Tls>(alpn_, sans_);
+  }
+  bool secure() const override { return true; }
+  mutable std::vector<Options> asked;
+
+ private:
+  class Tls final : public net::Transport {
+   public:
+    Tls(const std::string& alpn, const std::vector<std::string>& sans) {
+      info_.tls = true;
+      info_.alpn = alpn;
+      info_.certificate_verified = true;
+      info_.dns_sans = sans;
+    }
+    net::IoResult Read(int fd, base::Buffer& in, size_t max) override {
+      return plain_->Read(fd, in, max);
+    }
+    net::IoResult Write(int fd, base::Buffer& out) override { return plain_->Write(fd, out); }
+    bool ready() const override { return true; }
+    void Shutdown(int fd) override { plain_->Shutdown(fd); }
+    const net::PeerInfo& peer() const override { return info_; }
+    absl::string_view error() const override { return plain_->error(); }
+
+   private:
+    std::unique_ptr<net::Transport> plain_ = net::MakePlainTransport();
+    net::PeerInfo info_;
+  };
+  const std::string alpn_;
+  const std::vector<std::string> sans_;
+};
+
+config::Cluster Auto() {
+  config::Cluster config;
+  config.http.kind = Kind::kAuto;
+  return config;
+}
+
+SCENARIO("ALPN decides: HTTP/2 carries all who wait") {
+  RawOrigin origin;
+  Worker w(Auto());
+  auto tls = std::make_shared<FakeTls>("h2");
+  w.test.transports = {tls};
+  w.Adopt({{origin.address()}});
+  std::vector<TestRequest> r(3);
+  for (TestRequest& request : r) request.Start(*w.cluster, {.sni = "reviews"});
+  REQUIRE(w.Until([&] { return r[2].state == State::kOpen; }));
+  CHECK(w.Count(w.stats().cx_total) == 1);
+  CHECK(w.Count(w.stats().cx_http2_total) == 1);
+  REQUIRE(tls->asked.size() == 1);
+  CHECK(tls->asked[0].alpn == std::vector<std::string>{"h2", "http/1.1"});
+  CHECK(tls->asked[0].sni == "reviews");
+  for (TestRequest& request : r) request.Cancel();
+}
+
+SCENARIO("ALPN decides: HTTP/1 needs as many connections as there are requests") {
+  RawOrigin origin;
+  Worker w(Auto());
+  w.test.transports = {std::make_shared<FakeTls>("http/1.1")};
+  w.Adopt({{origin.address()}});
+  std::vector<TestRequest> r(3);
+  for (TestRequest& request : r) request.Start(*w.cluster);
+  CHECK(w.Count(w.stats().cx_total) == 1);  // HTTP/2 was hoped for
+  REQUIRE(w.Until([&] { return r[2].state == State::kOpen; }));
+  CHECK(w.Count(w.stats().cx_http1_total) == 3);
+  for (TestRequest& request : r) request.Cancel();
+}
+
+SCENARIO("each name asked for by auto_sni has connections of its own, within bounds") {
+  RawOrigin origin;
+  Worker w(Http2());
+  auto tls = std::make_shared<FakeTls>("h2");
+  w.test.transports = {tls};
+  w.Adopt({{origin.address()}});
+  std::vector<TestRequest> r(65);
+  for (int i = 0; i < 64; ++i) r[i].Start(*w.cluster, {.sni = std::to_string(i)});
+  REQUIRE(w.Until([&] { return r[63].state == State::kOpen; }));
+  CHECK(tls->asked.size() == 64);
+  r[64].Start(*w.cluster, {.sni = "more"});
+  CHECK(r[64].failure == LeaseFailure::kOverflow);
+  CHECK(w.Count(w.stats().cx_pool_overflow) == 1);
+  r[7].Cancel();  // its name makes room
+  r[64].state = State::kWaiting;
+  r[64].Start(*w.cluster, {.sni = "more"});
+  REQUIRE(w.Until([&] { return r[64].state == State::kOpen; }));
+  for (TestRequest& request : r) request.Cancel();
+  w.Settle();
+  CHECK(w.cluster->open_connections() == 64);
+}
+
+SCENARIO("auto_san_validation: a certificate for another name is no connection") {
+  struct Row {
+    std::string sni;
+    bool allowed;
+  };
+  for (const Row& row : {Row{"a.example", true}, Row{"A.Example", true}, Row{"x.b.example", true},
+                         Row{"b.example", false}, Row{"y.x.b.example", false},
+                         Row{"c.example", false}, Row{"", false}}) {
+    RawOrigin origin;
+    config::Cluster config = Http2();
+    config.http.auto_san_validation = true;
+    Worker w(config);
+    w.test.transports = {
+        std::make_shared<FakeTls>("h2", std::vector<std::string>{"a.example", "*.b.example"})};
+    w.Adopt({{origin.address()}});
+    TestRequest a;
+    a.Start(*w.cluster, {.sni = row.sni});
+    REQUIRE(w.Until([&] { return a.state != State::kWaiting; }));
+    CAPTURE(row.sni, a.reason);
+    CHECK((a.state == State::kOpen) == row.allowed);
+    if (!row.allowed) CHECK(a.failure == LeaseFailure::kTransportFailed);
+    if (row.allowed) a.Cancel();
+  }
+}
+
+SCENARIO("new certificates serve new connections; the old ones stay") {
+  RawOrigin origin;
+  config::Cluster config = Http1();
+  config.hash = 1;
+  Worker w(config);
+  auto before = std::make_shared<FakeTls>("");
+  auto after = std::make_shared<FakeTls>("");
+  w.test.transports = {before};
+  w.Adopt({{origin.address()}});
+  TestRequest a, b;
+  a.Start(*w.cluster);
+  REQUIRE(w.Until([&] { return a.state == State::kOpen; }));
+  w.test.transports = {after};
+  w.Adopt({{origin.address()}});
+  CHECK(a.state == State::kOpen);
+  b.Start(*w.cluster);
+  REQUIRE(w.Until([&] { return b.state == State::kOpen; }));
+  CHECK(before->asked.size() == 1);
+  CHECK(after->asked.size() == 1);
+  a.Cancel();
+  b.Cancel();
+}
+
 // -------------------------------------------------------------------------------------------------
 // TCP
 

@@ -51,7 +51,7 @@ class TestCluster {
     stats = ClusterStats::Create(registry, "c");
   }
   std::shared_ptr<const ClusterSpec> Spec(const std::vector<TestHost>& hosts) {
-    spec_ = MakeClusterSpec({config_, {}, shared, stats}, Assignment(hosts), spec_.get());
+    spec_ = MakeClusterSpec({config_, transports, shared, stats}, Assignment(hosts), spec_.get());
     return spec_;
   }
   void SetConfig(config::Cluster config) {
@@ -61,6 +61,7 @@ class TestCluster {
   uint64_t Count(stats::CounterId id) const { return registry.Total(id); }
   int64_t Show(stats::GaugeId id) const { return registry.Total(id); }
 
+  Transports transports;
   stats::Registry registry;
   stats::Sheet& sheet;
   std::shared_ptr<SharedCluster> shared;
