@@ -79,6 +79,16 @@ void Cluster::DrainPools(HostPools& pools) {
   pools.pools.clear();
 }
 
+// A host that was ejected loses its connections, as in Envoy: what made it fail may be the path to
+// it, and it shall come back by fresh ones. In panic it is used meanwhile, by fresh ones too.
+void Cluster::DrainEjected() {
+  for (auto& [state, pools] : pools_) {
+    const bool ejected = state->ejected.load(kRelaxed);
+    if (ejected && !pools.ejected) DrainPools(pools);
+    pools.ejected = ejected;
+  }
+}
+
 void Cluster::Retire(std::unique_ptr<HttpPool> pool) {
   HttpPool* retired = pool.get();
   draining_.push_back(std::move(pool));
@@ -112,6 +122,7 @@ Pick Cluster::Choose(const LoadContext& context) {
       now != generation_) {
     generation_ = now;
     balancer_.Reset(*spec_);
+    DrainEjected();
   }
   const Balancer::Choice choice = balancer_.Choose(
       {.hash = context.hash, .avoid = context.avoid, .avoid_attempts = context.avoid_attempts});
@@ -197,7 +208,8 @@ HttpPool* Cluster::PoolFor(const Pick& pick, const HttpLeaseOptions& options,
   Kind kind = config().http.kind;
   if (kind == Kind::kDownstream)
     kind = options.downstream == http::Protocol::kHttp2 ? Kind::kHttp2 : Kind::kHttp1;
-  std::shared_ptr<const net::TransportFactory> factory = Transport(*transport);
+  const net::TransportFactory* factory =
+      *transport < spec_->transports.size() ? spec_->transports[*transport].get() : nullptr;
   absl::string_view sni;
   if (factory != nullptr && factory->secure()) {
     sni = options.sni;
@@ -205,7 +217,10 @@ HttpPool* Cluster::PoolFor(const Pick& pick, const HttpLeaseOptions& options,
     if (sni.empty() && tls != nullptr && tls->auto_host_sni) sni = pick.host->hostname;
   }
   HostPools& pools = pools_[pick.host.get()];
-  if (pools.host == nullptr) pools.host = pick.host;
+  if (pools.host == nullptr) {
+    pools.host = pick.host;
+    pools.ejected = pick.host->ejected.load(kRelaxed);
+  }
   for (const auto& pool : pools.pools) {
     if (pool->Matches(kind, options.priority, sni)) return pool.get();
   }
@@ -221,7 +236,7 @@ HttpPool* Cluster::PoolFor(const Pick& pick, const HttpLeaseOptions& options,
                                                                .config = spec_->config,
                                                                .shared = spec_->shared,
                                                                .stats = spec_->stats,
-                                                               .transport = std::move(factory),
+                                                               .transport = Transport(*transport),
                                                                .host = pick.host,
                                                                .priority = options.priority,
                                                                .kind = kind,

@@ -108,6 +108,7 @@ class Cluster final : private HttpPool::Owner {
   struct HostPools {
     std::shared_ptr<HostState> host;
     std::vector<std::unique_ptr<HttpPool>> pools;
+    bool ejected = false;  // when last looked at
   };
   // ORIGINAL_DST: a host made on demand.
   struct OriginalHost {
@@ -122,6 +123,7 @@ class Cluster final : private HttpPool::Owner {
   bool MakeRoom(HostPools& pools);
   void Retire(std::unique_ptr<HttpPool> pool);
   void DrainPools(HostPools& pools);
+  void DrainEjected();
   // The transport for a pick, also when the spec has changed since; none = the host is gone.
   std::optional<uint16_t> TransportFor(const Pick& pick) const;
   std::shared_ptr<const net::TransportFactory> Transport(uint16_t index) const;

@@ -97,7 +97,7 @@ void HttpPool::Wait(PoolLease* lease) {
   usage().pending.fetch_add(1, kRelaxed);
   options_.sheet.Add(options_.stats->rq_pending_total);
   options_.sheet.Add(options_.stats->rq_pending_active);
-  ShowBreakers();
+  ShowPending();
   ConnectWhatIsNeeded();
 }
 
@@ -107,7 +107,7 @@ void HttpPool::StopWaiting(PoolLease* lease) {
   --waiting_count_;
   usage().pending.fetch_sub(1, kRelaxed);
   options_.sheet.Sub(options_.stats->rq_pending_active);
-  ShowBreakers();
+  ShowPending();
 }
 
 void HttpPool::Grant(PoolLease* lease, PooledConnection* connection) {
@@ -116,7 +116,7 @@ void HttpPool::Grant(PoolLease* lease, PooledConnection* connection) {
   options_.host->total_requests.fetch_add(1, kRelaxed);
   options_.sheet.Add(options_.stats->rq_total);
   options_.sheet.Add(options_.stats->rq_active);
-  ShowBreakers();
+  ShowRequests();
   lease->state_ = PoolLease::State::kActive;
   lease->connection_ = connection;
   connection->Attach(lease);
@@ -155,14 +155,19 @@ void HttpPool::FailWaiting(LeaseFailure failure, absl::string_view reason) {
   }
 }
 
-void HttpPool::ShowBreakers() {
-  const size_t p = static_cast<size_t>(options_.priority);
-  const config::Limits& max = limits();
-  const Usage& used = usage();
-  const ClusterStats& stats = *options_.stats;
-  options_.sheet.Set(stats.rq_open[p], used.requests.load(kRelaxed) >= max.max_requests);
-  options_.sheet.Set(stats.rq_pending_open[p], used.pending.load(kRelaxed) >= max.max_pending);
-  options_.sheet.Set(stats.cx_open[p], used.connections.load(kRelaxed) >= max.max_connections);
+void HttpPool::ShowRequests() {
+  options_.sheet.Set(options_.stats->rq_open[static_cast<size_t>(options_.priority)],
+                     usage().requests.load(kRelaxed) >= limits().max_requests);
+}
+
+void HttpPool::ShowPending() {
+  options_.sheet.Set(options_.stats->rq_pending_open[static_cast<size_t>(options_.priority)],
+                     usage().pending.load(kRelaxed) >= limits().max_pending);
+}
+
+void HttpPool::ShowConnections() {
+  options_.sheet.Set(options_.stats->cx_open[static_cast<size_t>(options_.priority)],
+                     usage().connections.load(kRelaxed) >= limits().max_connections);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -191,6 +196,7 @@ bool HttpPool::Connect() {
   }
   auto connection = std::make_unique<PooledConnection>(*this);
   PooledConnection* started = connection.get();
+  started->slot_ = connections_.size();
   connections_.push_back(std::move(connection));
   ++connecting_;
   usage().connections.fetch_add(1, kRelaxed);
@@ -198,22 +204,24 @@ bool HttpPool::Connect() {
   options_.host->total_connections.fetch_add(1, kRelaxed);
   options_.sheet.Add(options_.stats->cx_total);
   options_.sheet.Add(options_.stats->cx_active);
-  ShowBreakers();
+  ShowConnections();
   started->Start();
   return true;
 }
 
 void HttpPool::Remove(PooledConnection* connection) {
-  auto at = std::find_if(connections_.begin(), connections_.end(),
-                         [&](const auto& c) { return c.get() == connection; });
-  std::unique_ptr<PooledConnection> removed = std::move(*at);
-  *at = std::move(connections_.back());
+  std::unique_ptr<PooledConnection>& at = connections_[connection->slot_];
+  std::unique_ptr<PooledConnection> removed = std::move(at);
+  if (&at != &connections_.back()) {
+    at = std::move(connections_.back());
+    at->slot_ = connection->slot_;
+  }
   connections_.pop_back();
   options_.loop.Destroy(std::move(removed));
   usage().connections.fetch_sub(1, kRelaxed);
   options_.host->active_connections.fetch_sub(1, kRelaxed);
   options_.sheet.Sub(options_.stats->cx_active);
-  ShowBreakers();
+  ShowConnections();
 }
 
 void HttpPool::SetTransport(std::shared_ptr<const net::TransportFactory> transport) {

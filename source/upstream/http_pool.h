@@ -113,7 +113,10 @@ class HttpPool final : public event::Destroyable {
   void CheckDrained();
   void ScheduleUpkeep(base::Micros at);
   void Upkeep();
-  void ShowBreakers();
+  // Gauges of the circuit breakers.
+  void ShowRequests();
+  void ShowPending();
+  void ShowConnections();
 
   PoolOptions options_;
   Owner* const owner_;

@@ -95,7 +95,7 @@ void PooledConnection::ReleaseCounts() {
   pool_->usage().requests.fetch_sub(1, kRelaxed);
   options.host->active_requests.fetch_sub(1, kRelaxed);
   options.sheet.Sub(options.stats->rq_active);
-  pool_->ShowBreakers();
+  pool_->ShowRequests();
 }
 
 void PooledConnection::UpdateReading() {

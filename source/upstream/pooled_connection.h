@@ -48,6 +48,7 @@ class PooledConnection final : public event::Destroyable,
   base::Micros Upkeep(base::Micros now);
 
  private:
+  friend class HttpPool;
   void OnConnected() override;
   void OnData(base::Buffer& in, bool eof) override;
   void OnWritable() override;
@@ -67,7 +68,8 @@ class PooledConnection final : public event::Destroyable,
   const ClusterStats& stats() const { return *pool_->options().stats; }
   stats::Sheet& sheet() const { return pool_->options().sheet; }
 
-  HttpPool* pool_;  // null once closed
+  HttpPool* pool_;   // null once closed
+  size_t slot_ = 0;  // in the pool's connections
   event::Loop& loop_;
   std::unique_ptr<net::Connection> connection_;
   std::unique_ptr<http::ClientCodec> codec_;  // writes into connection_->out()

@@ -1,9 +1,13 @@
 #include "source/upstream/builder.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <map>
+#include <thread>
 
+#include "source/upstream/balancer.h"
 #include "source/upstream/intake.h"
+#include "source/upstream/limits.h"
 #include "test/support/fake_clock.h"
 #include "test/upstream/support.h"
 
@@ -208,6 +212,55 @@ SCENARIO(
   builder.reset();
   f.loop.RunOnce(false);
   CHECK(!spec->hosts[0].state->ejected);
+}
+
+SCENARIO("workers count and choose while the main thread ejects and publishes") {
+  event::Loop loop;
+  stats::Registry registry;
+  stats::Sheet& sheet = registry.AddSheet();
+  base::Random random(3);
+  config::Cluster config;
+  config.name = "c";
+  config.discovery = Discovery::kEds;
+  config.outlier.emplace();
+  config.outlier->max_ejection_percent = 100;
+  config.outlier->base_ejection_time = absl::Milliseconds(1);
+  config.outlier->interval = absl::Milliseconds(1);
+  ClusterBuilder builder({.loop = loop, .registry = registry, .sheet = sheet, .random = random},
+                         std::make_shared<config::Cluster>(config), {}, nullptr);
+  builder.SetAssignment(Assignment({{"10.0.0.1:80"}, {"10.0.0.2:80"}, {"10.0.0.3:80"}}));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> workers;
+  for (uint64_t i = 0; i < 3; ++i) {
+    workers.emplace_back([&, spec = builder.spec(), i] {
+      base::Random mine(i);
+      Balancer balancer(mine);
+      balancer.Reset(*spec);
+      uint64_t generation = 0;
+      while (!stop) {
+        if (const uint64_t now = spec->shared->generation; now != generation) {
+          generation = now;
+          balancer.Reset(*spec);
+        }
+        const Host* host = balancer.Choose({}).host;
+        TakeResult(*spec->config, *spec->shared, host->state,
+                   {.status = mine.Below(2) == 0 ? 500 : 200});
+        RetryPermit permit(std::shared_ptr<SharedLimits>(spec->shared, &spec->shared->limits),
+                           Priority::kDefault);
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    event::Timer tick(loop, [] {});
+    tick.Start(absl::Milliseconds(1));
+    loop.RunOnce(true);
+    if (i % 20 == 0)
+      builder.SetAssignment(Assignment({{"10.0.0.1:80"}, {"10.0.0.2:80"}, {"10.0.0.3:80"}}));
+  }
+  stop = true;
+  for (std::thread& worker : workers) worker.join();
+  CHECK(registry.Total(builder.spec()->stats->ejections_enforced_total) > 0);
+  CHECK(builder.spec()->shared->limits.usage[0].retries == 0);
 }
 
 }  // namespace

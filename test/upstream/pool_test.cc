@@ -455,13 +455,30 @@ SCENARIO("a cluster that goes away tells everybody") {
   CheckBalanced(w, 0);
 }
 
-SCENARIO("ejection is noticed without a push") {
+SCENARIO("ejection is noticed without a push, and takes the host's connections") {
   RawOrigin a, b;
   Worker w(Http1());
   w.Adopt({{a.address()}, {b.address()}});
+  TestRequest first;
+  first.StartAt(*w.cluster, {.host = w.spec->hosts[0].state});
+  REQUIRE(w.Until([&] { return first.state == State::kOpen && a.Accept() == 1; }));
   w.spec->hosts[0].state->ejected = true;
   ++w.test.shared->generation;
   for (int i = 0; i < 10; ++i) CHECK(w.cluster->Choose({}).host == w.spec->hosts[1].state);
+  CHECK(first.state == State::kOpen);  // what runs is finished
+  a.Send(0, "r");
+  REQUIRE(w.Until([&] { return first.state == State::kDone; }));
+  CHECK(w.cluster->open_connections() == 0);
+  // In panic it may be chosen, by fresh connections that stay while nothing changes.
+  w.spec->hosts[1].state->ejected = true;
+  ++w.test.shared->generation;
+  TestRequest second;
+  second.StartAt(*w.cluster, w.cluster->Choose({}));
+  REQUIRE(w.Until([&] { return second.state == State::kOpen; }));
+  ++w.test.shared->generation;
+  w.cluster->Choose({});
+  CHECK(w.cluster->open_connections() == 1);
+  second.Cancel();
 }
 
 SCENARIO("ORIGINAL_DST: hosts are made on demand and cleaned up") {
