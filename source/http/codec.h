@@ -90,7 +90,8 @@ class Stream {
 // Server side of one stream.
 class ServerStream : public Stream {
  public:
-  virtual void SendHead(const ResponseHead& head, bool end) = 0;  // 1xx any number of times, then the final one
+  // 1xx any number of times, then the final one. HTTP/1: keep_alive = false asks for `connection: close`.
+  virtual void SendHead(const ResponseHead& head, bool end) = 0;
 };
 
 class ClientStream : public Stream {
@@ -133,7 +134,8 @@ class ServerCodec {
   virtual void Drain() = 0;
   // True when no further request can come and no stream is left: close the connection.
   virtual bool finished() const = 0;
-  // Called when the connection's out() is below its limit again: continue what the codec held back.
+  // Called when the connection's out() is below its limit again: goes on with what was held back and tells OnWritable to
+  // the streams that may still send.
   virtual void OnOutWritable() = 0;
   // False while the codec wants no input (h1: a request waits for the previous response). Ask after each event.
   virtual bool wants_input() const = 0;

@@ -32,8 +32,8 @@
 namespace heddle::http::grpc {
 
 struct CallOptions {
-  std::string path;                                            // "/package.Service/Method"
-  std::vector<std::pair<std::string, std::string>> metadata;   // lower-case names
+  std::string path = {};                                       // "/package.Service/Method"
+  std::vector<std::pair<std::string, std::string>> metadata = {};   // lower-case names
   absl::Duration timeout = absl::InfiniteDuration();           // of the whole call; sent as grpc-timeout
   size_t max_message_bytes = 64 * 1024 * 1024;                 // a longer reply ends the call: RESOURCE_EXHAUSTED
 };
@@ -73,12 +73,14 @@ class ClientListener {
 class Client : public event::Destroyable {
  public:
   struct Options {
-    net::Address address;
+    net::Address address = {};
     const net::TransportFactory* transport = nullptr;  // null: plain text. Must outlive Connect only.
-    std::string sni;                                   // empty: what the factory says
-    std::string authority;                             // ":authority"; empty: the address
+    std::string sni = {};                              // empty: what the factory says
+    std::string authority = {};                        // ":authority"; empty: the address
     absl::Duration connect_timeout = absl::Seconds(5);
-    absl::Duration keepalive_interval = absl::Seconds(30);  // PING after this much silence; zero = off
+    // PING after this much silence; zero = off, the default: gRPC servers refuse clients that ping more often than
+    // every 5 minutes unless told otherwise. TCP keepalive is always on (a dead peer is seen in about a minute).
+    absl::Duration keepalive_interval = absl::ZeroDuration();
     absl::Duration keepalive_timeout = absl::Seconds(10);   // no answer: the connection is closed
     std::string user_agent = "heddle";
   };

@@ -2,7 +2,11 @@
 //
 //   Deframer deframer({.max_message_bytes = 4 << 20});
 //   HEDDLE_RETURN_IF_ERROR(deframer.Feed(data));
-//   while (std::optional<std::string> message = deframer.Next()) Use(*message);
+//   for (;;) {
+//     HEDDLE_ASSIGN_OR_RETURN(std::optional<std::string> message, deframer.Next());
+//     if (!message) break;
+//     Use(*message);
+//   }
 #pragma once
 
 #include <cstddef>
@@ -11,6 +15,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "source/base/buffer.h"
 
@@ -32,8 +37,8 @@ class Deframer {
   // Takes all of `data`. RESOURCE_EXHAUSTED when a message is longer than the limit (before it is buffered),
   // UNIMPLEMENTED for a compressed one, INTERNAL for unknown flags. An error is final.
   absl::Status Feed(base::Buffer& data);
-  // The next whole message, in order.
-  std::optional<std::string> Next();
+  // The next whole message, in order; none when there is none yet; or an error of the kinds above.
+  absl::StatusOr<std::optional<std::string>> Next();
   // True between messages: where a stream may end.
   bool idle() const { return waiting_.empty(); }
 

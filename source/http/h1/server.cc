@@ -350,7 +350,7 @@ bool Server::StartTunnel(const ResponseHead& head, WireFields* wire) {
 void Server::StartBody(const ResponseHead& head, bool end, WireFields* wire) {
   const std::optional<uint64_t> length = LengthOf(head.headers);
   const bool bodiless = head_request_ || head.status == 204 || head.status == 304;
-  if (draining_ || body_.left() > kDiscardLimit || head.status == 101) keep_alive_ = false;
+  if (draining_ || !head.keep_alive || body_.left() > kDiscardLimit || head.status == 101) keep_alive_ = false;
   if (bodiless) {
     writer_.Start(BodyWriter::Mode::kDrop, 0);
     wire->drop_length = head.status == 204;

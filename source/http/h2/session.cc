@@ -173,7 +173,7 @@ void StreamState::Recycle() {
   queued_ = remote_ended_ = end_told_ = closed_ = reset_by_peer_ = false;
   pending_.Clear();
   trailers_out_.reset();
-  head_sent_ = local_end_ = data_submitted_ = deferred_ = blocked_ = false;
+  head_sent_ = local_end_ = data_submitted_ = deferred_ = blocked_ = tell_writable_ = false;
 }
 
 // ---- nghttp2's callbacks
@@ -399,7 +399,11 @@ void Session::Dispatch() {
     stream->queued_ = false;
     if (stream->blocked_ && stream->pending_.size() <= Stream::kLowPending) {
       stream->blocked_ = false;
-      if (!stream->local_end_ && stream->receiver() != nullptr) stream->receiver()->OnWritable();
+      stream->tell_writable_ = true;
+    }
+    if (std::exchange(stream->tell_writable_, false) && stream->head_sent_ && !stream->local_end_ &&
+        stream->receiver() != nullptr) {
+      stream->receiver()->OnWritable();
     }
     stream->Deliver();
   }
@@ -469,7 +473,12 @@ void Session::OnOutWritable() {
   if (dead()) return;
   for (StreamState* s = streams_; s != nullptr; s = s->next_) {
     if (s->deferred_ && !s->pending_.empty()) Resume(s);
+    // Who looked at out() alone waits, too.
+    if (!s->head_sent_ || s->local_end_) continue;
+    s->tell_writable_ = true;
+    Queue(s);
   }
+  Dispatch();
 }
 
 void Session::Drain() {
@@ -706,7 +715,7 @@ int Session::OnFrame(const nghttp2_frame& frame) {
       }
       return 0;
     case NGHTTP2_GOAWAY:
-      tell_goaway_ = !std::exchange(goaway_received_, true);
+      if (!std::exchange(goaway_received_, true)) tell_goaway_ = true;
       return 0;
     case NGHTTP2_RST_STREAM:
       if (StreamState* stream = Find(frame.hd.stream_id); stream != nullptr) stream->reset_by_peer_ = true;

@@ -86,6 +86,7 @@ class StreamState {
   bool data_submitted_ = false;
   bool deferred_ = false;               // nghttp2 waits for nghttp2_session_resume_data
   bool blocked_ = false;                // pending_ went above kLowPending: OnWritable is owed
+  bool tell_writable_ = false;          // by the next Dispatch
 };
 
 class Session {
