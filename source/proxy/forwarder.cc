@@ -460,7 +460,8 @@ void Forwarder::OnPerTryIdle() {
 }
 
 void Forwarder::Cancel() {
-  for (uint64_t id : std::exchange(mirrors_, {})) stream_.session().context().mirrors.Release(id);
+  for (uint64_t id : mirrors_) stream_.session().context().mirrors.Release(id);
+  mirrors_.clear();
   if (state_ == State::kIdle || state_ == State::kDone) {
     state_ = State::kDone;
     return;

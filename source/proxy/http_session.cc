@@ -139,6 +139,7 @@ void HttpSession::OnData(base::Buffer& in, bool eof) {
     context_.deadlines.Start(header_, context_.loop.Now(), base::ToMicros(header_timeout));
   }
   const absl::Status status = codec_->Feed(in, eof);
+  paused_ = !in.empty() && !codec_->wants_input();
   Touch();
   if (status.ok()) return;
   HEDDLE_LOG(kDebug, "http") << connection_->peer_address().ToString() << ": " << std::string(status.message());
@@ -180,7 +181,10 @@ void HttpSession::AtEnd() {
   if (codec_->finished() && streams_.empty()) return Close(net::Connection::How::kFlush);
   // HTTP/1: a client that sends requests and reads no responses is held back between two of them.
   const bool full = !http2() && streams_.empty() && connection_->above_limit();
-  connection_->SetReading(codec_->wants_input() && !full);
+  const bool on = codec_->wants_input() && !full;
+  // What the codec left is told again only when reading is turned on: so turn it off, even if it was never off between.
+  if (on && std::exchange(paused_, false)) connection_->SetReading(false);
+  connection_->SetReading(on);
 }
 
 void HttpSession::Close(net::Connection::How how) {

@@ -75,6 +75,7 @@ class HttpSession final : public Session,
   const RouteTable* routes_ = nullptr;
   uint64_t routes_version_ = 0;                  // snapshot that routes_ was looked up in; 0 = none
   State state_ = State::kOpen;
+  bool paused_ = false;                          // the codec left input that it did not want yet
   uint64_t requests_ = 0, counted_in_ = 0, counted_out_ = 0;
   Deadline idle_, duration_, drain_gap_, header_;
 };

@@ -238,11 +238,7 @@ void Stream::ResetDownstream() {
 
 void Stream::CheckComplete() {
   if (finished_ || !response_.body_done) return;
-  if (!request_.ended && downstream_ != nullptr) {
-    // The answer came before the request was whole. What the codec still holds of it goes out first.
-    if (downstream_->Pending() > 0) return;
-    std::exchange(downstream_, nullptr)->Reset(http::ResetReason::kCancel);
-  }
+  // The codec forgets a stream whose response is whole, and deals with the rest of its request by itself.
   downstream_ = nullptr;
   Finish();
 }
@@ -292,9 +288,6 @@ void Stream::UpdateResponseReading() {
   forwarder_.SetReading(waiting <= session_.buffer_limit() && !session_.connection().above_limit());
 }
 
-void Stream::OnWritable() {
-  UpdateResponseReading();
-  CheckComplete();
-}
+void Stream::OnWritable() { UpdateResponseReading(); }
 
 }  // namespace heddle::proxy

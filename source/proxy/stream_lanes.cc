@@ -29,10 +29,9 @@ void Stream::OnBody(base::Buffer& data, bool end) {
     record_.request_received = loop().Now();
     request_timeout_.Stop();
   }
-  if (local_reply_ || response_.body_done) {  // nobody wants it any more
+  if (local_reply_) {  // nobody wants it any more
     data.Clear();
-    UpdateRequestReading();
-    return CheckComplete();
+    return UpdateRequestReading();
   }
   request_.arrived.Move(data);
   RequestBody();
@@ -44,7 +43,7 @@ void Stream::OnTrailers(http::Trailers trailers) {
   request_.ended = true;
   record_.request_received = loop().Now();
   request_timeout_.Stop();
-  if (local_reply_ || response_.body_done) return CheckComplete();
+  if (local_reply_) return;
   request_.trailers = std::move(trailers);
   RequestBody();
 }
@@ -190,7 +189,6 @@ void Stream::PassResponseHead() {
   record_.status = response_head_.status;
   record_.response_sent_first = loop().Now();
   if (head_.grpc()) record_.grpc_status = GrpcStatusOf(response_head_.headers).value_or(record_.grpc_status);
-  if (session_.draining() || (response_.ended && !request_.ended)) response_head_.keep_alive = false;
   const bool end = response_.ended && response_.arrived.empty() && !response_.trailers;
   downstream_->SendHead(response_head_, end);
   if (end) {

@@ -87,6 +87,8 @@ void TcpSession::OnUpstreamConnected() {
   if (state_ != State::kConnecting) return;
   state_ = State::kRelaying;
   record_.upstream_local = upstream()->local_address();
+  // The client half-closed while we connected; it had sent nothing, or OnData would still be due.
+  if (downstream_eof_) upstream()->ShutdownWrite();
   Touch();
   UpdateReading();
 }
