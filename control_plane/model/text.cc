@@ -1,4 +1,4 @@
-// The small grammars of checker.h, and how problems and values are written.
+// The small grammars of checker.h, and how values are written.
 #include <arpa/inet.h>
 
 #include "absl/strings/ascii.h"
@@ -36,16 +36,6 @@ bool TakeDurationPart(absl::string_view* text, absl::Duration* sum) {
 }
 
 }  // namespace
-
-std::string Problem::ToString() const {
-  std::string text = file;
-  if (line > 0) absl::StrAppend(&text, ":", line);
-  if (!text.empty()) text += ": ";
-  if (severity == Severity::kWarning) text += "warning: ";
-  if (!object.empty()) absl::StrAppend(&text, object, ": ");
-  if (!path.empty()) absl::StrAppend(&text, path, ": ");
-  return text + message;
-}
 
 std::optional<absl::Duration> ParseDuration(absl::string_view text) {
   absl::Duration sum = absl::ZeroDuration();
