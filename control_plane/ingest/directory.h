@@ -21,8 +21,8 @@ class Directory {
  public:
   explicit Directory(const FileSourceOptions& options) : options_(options) {}
 
-  // Reads what changed and hands it to `merge`. Files named in `unfinished` are left for later. Fails, and changes
-  // nothing, when the directory cannot be listed.
+  // Reads what changed and hands it to `merge`. Files named in `unfinished` are left for later.
+  // Fails, and changes nothing, when the directory cannot be listed.
   absl::Status Look(const std::set<std::string>& unfinished, Merge* merge);
 
   // Folders whose events matter: the directory, and where its symbolic links lead.

@@ -58,10 +58,10 @@ class FileSource : public Source {
   Callback callback_;
   uint64_t generation_ = 0;
   absl::Status last_look_;
-  std::map<int, std::string> watches_;           // by descriptor
-  std::map<std::string, absl::Time> written_;    // written to and not closed since, by file name
+  std::map<int, std::string> watches_;         // by descriptor
+  std::map<std::string, absl::Time> written_;  // written to and not closed since, by file name
   int inotify_ = -1;
-  int stop_ = -1;  // an eventfd: readable when Stop was called
+  int stop_ = -1;          // an eventfd: readable when Stop was called
   bool stopping_ = false;  // the source's thread only
   std::thread thread_;
 };

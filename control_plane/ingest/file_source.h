@@ -1,9 +1,10 @@
-// A directory of YAML: each *.yaml, *.yml and *.json in it (not below it, nor what begins with a dot). Edits in place,
-// renames over a file, and symbolic links that are swapped (Kubernetes ConfigMaps) are all seen, by inotify, and by a
-// look at the files once a second where that tells nothing.
+// A directory of YAML: each *.yaml, *.yml and *.json in it (not below it, nor what begins with a
+// dot). Edits in place, renames over a file, and symbolic links that are swapped (Kubernetes
+// ConfigMaps) are all seen, by inotify, and by a look at the files once a second where that tells
+// nothing.
 //
-// Changes are gathered until 10 ms passed without another, 100 ms at most. A file that is being written is read when
-// it is closed. A bad edit keeps what that file said before.
+// Changes are gathered until 10 ms passed without another, 100 ms at most. A file that is being
+// written is read when it is closed. A bad edit keeps what that file said before.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ struct FileSourceOptions {
 
 std::unique_ptr<Source> MakeFileSource(FileSourceOptions options);
 
-// Reads a directory once, as `heddlectl validate` does. World null only when the directory cannot be read.
+// Reads a directory once, as `heddlectl validate` does. World null only when the directory cannot
+// be read.
 Update LoadDirectory(const FileSourceOptions& options);
 
 }  // namespace heddle::ingest

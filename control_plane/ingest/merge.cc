@@ -91,7 +91,8 @@ bool Merge::TryWithoutBroken(std::vector<Problem>* found) {
   }
 }
 
-// For changes that break files which did not change, such as the removal of a Service that a route still needs.
+// For changes that break files which did not change, such as the removal of a Service that a route
+// still needs.
 void Merge::TryOneByOne(std::vector<Problem>* found) {
   size_t tried = 0;
   const Files pending = pending_;

@@ -1,5 +1,5 @@
-// Many files, one World: keeps of each file what it said last when everything fitted together. Pure bookkeeping, no
-// I/O; used by every Source.
+// Many files, one World: keeps of each file what it said last when everything fitted together. Pure
+// bookkeeping, no I/O; used by every Source.
 //
 //   Merge merge({.trust_domain = "cluster.local"});
 //   merge.Put(ParseFile("routes.yaml", text));
@@ -27,12 +27,14 @@ class Merge {
   void Put(ParsedFile file);
   void Remove(absl::string_view name);
 
-  // Adopts what can be adopted: all pending files when they fit together; else without those that have problems
-  // themselves; else one by one those that break nothing. What is not adopted stays pending and is tried again by every
-  // later Apply. True when the world or the problems changed, and the first time.
+  // Adopts what can be adopted: all pending files when they fit together; else without those that
+  // have problems themselves; else one by one those that break nothing. What is not adopted stays
+  // pending and is tried again by every later Apply. True when the world or the problems changed,
+  // and the first time.
   bool Apply();
 
-  const std::shared_ptr<const model::World>& world() const { return world_; }  // null before the first Apply
+  // Null before the first Apply.
+  const std::shared_ptr<const model::World>& world() const { return world_; }
   const std::vector<model::Problem>& problems() const { return problems_; }
 
  private:

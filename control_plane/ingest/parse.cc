@@ -82,14 +82,13 @@ void ParseDocument(const yaml::Document& document, const yaml::Options& options,
       out->problems.push_back(std::move(problem));
       return;
     }
-    out->objects.push_back(
-        {.kind = entry.kind,
-         .file = out->name,
-         .line_of =
-             [document](absl::string_view path) {
-               return path.empty() ? document.line() : document.Line(path);
-             },
-         .body = std::move(body)});
+    out->objects.push_back({.kind = entry.kind,
+                            .file = out->name,
+                            .line_of =
+                                [document](absl::string_view path) {
+                                  return path.empty() ? document.line() : document.Line(path);
+                                },
+                            .body = std::move(body)});
     return;
   }
   model::Problem problem;

@@ -1,4 +1,5 @@
-// From the text of one file to objects: YAML (or JSON) documents, each decoded strictly into the kind it names.
+// From the text of one file to objects: YAML (or JSON) documents, each decoded strictly into the
+// kind it names.
 #pragma once
 
 #include <string>

@@ -1,7 +1,8 @@
-// Where the configuration comes from. A Source watches it on a thread of its own and hands over one whole World after
-// each change; what is wrong is reported beside it and changes nothing that is served.
+// Where the configuration comes from. A Source watches it on a thread of its own and hands over one
+// whole World after each change; what is wrong is reported beside it and changes nothing that is
+// served.
 //
-//   auto source = FileSource::Create({.directory = dir, .world = {...}});
+//   std::unique_ptr<Source> source = MakeFileSource({.directory = dir, .world = {...}});
 //   source->Start([&](Update update) { loop.Post([u = std::move(update)] { ... }); });
 #pragma once
 
@@ -17,19 +18,22 @@
 namespace heddle::ingest {
 
 struct Update {
-  uint64_t generation = 0;                     // 1, 2, ...
-  std::shared_ptr<const model::World> world;   // never null; the former one when nothing valid changed
-  std::vector<model::Problem> problems;        // everything that is wrong now, errors first
+  uint64_t generation = 0;  // 1, 2, ...
+  // Never null; the former one when nothing valid changed.
+  std::shared_ptr<const model::World> world;
+  // Everything that is wrong now, errors first.
+  std::vector<model::Problem> problems;
 };
 
 class Source {
  public:
-  // On the source's thread (the first one on Start's); must not block for long, and must not destroy the source.
+  // On the source's thread (the first one on Start's); must not block for long, and must not
+  // destroy the source.
   using Callback = std::function<void(Update)>;
 
   virtual ~Source() = default;
-  // Reads everything, then calls back once, before it returns, and afterwards after each change of the world or of the
-  // problems. Fails when there is nothing to watch (no such directory).
+  // Reads everything, then calls back once, before it returns, and afterwards after each change of
+  // the world or of the problems. Fails when there is nothing to watch (no such directory).
   virtual absl::Status Start(Callback callback) = 0;
   // Returns after the last callback has. Destruction stops too.
   virtual void Stop() = 0;

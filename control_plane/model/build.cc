@@ -109,8 +109,8 @@ void Builder::ReadPolicies() {
       const Key key = parts.key;
       Insert(&backend_policies_, key, {&object, DigestOf(*object.body), std::move(parts)}, check);
     } else if (object.kind == Kind::kAuthorizationPolicy) {
-      AuthorizationPolicy policy = ReadAuthorizationPolicy(
-          BodyOf<v1::AuthorizationPolicy>(object), mesh_.mesh, check);
+      AuthorizationPolicy policy =
+          ReadAuthorizationPolicy(BodyOf<v1::AuthorizationPolicy>(object), mesh_.mesh, check);
       policy.digest = Digest::Builder().Add(DigestOf(*object.body)).Add(mesh_.mesh.digest).Done();
       const Key key = policy.key;
       Insert(&authorization_, key, {&object, policy.digest, std::move(policy)}, check);

@@ -37,8 +37,8 @@ absl::string_view KindName(Kind kind);
 struct Object {
   Kind kind = Kind::kService;
   std::string file;
-  // The 1-based line of a field path such as "spec.rules[0].name", or of its nearest parent that is there; 0: not known.
-  // Called for problems only.
+  // The 1-based line of a field path such as "spec.rules[0].name", or of its nearest parent that is
+  // there; 0: not known. Called for problems only.
   std::function<int(absl::string_view path)> line_of;
   std::shared_ptr<const google::protobuf::Message> body;  // heddle.v1.<KindName>
 };

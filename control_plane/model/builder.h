@@ -1,4 +1,5 @@
-// The work behind BuildWorld: reads each object, then resolves what refers to what. Used by build.cc only.
+// The work behind BuildWorld: reads each object, then resolves what refers to what. Used by
+// build.cc only.
 #pragma once
 
 #include <map>

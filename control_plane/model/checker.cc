@@ -44,9 +44,9 @@ Key Checker::ReadKey(const v1::ObjectMeta& meta, bool label_name) {
   if (key.name.empty()) {
     Error(at.Field("name"), "required");
   } else if (!good) {
-    Error(at.Field("name"), absl::StrCat("\"", key.name, "\" is not a DNS ",
-                                         label_name ? "label" : "name",
-                                         ": lower-case letters, digits and '-' are allowed"));
+    Error(at.Field("name"),
+          absl::StrCat("\"", key.name, "\" is not a DNS ", label_name ? "label" : "name",
+                       ": lower-case letters, digits and '-' are allowed"));
   }
   if (!IsDnsLabel(key.ns)) Label(at.Field("namespace"), key.ns);
   return key;

@@ -32,7 +32,8 @@ class Checker {
   void Warning(const base::Path& at, std::string message);
   bool failed() const { return failed_; }
 
-  // The object's name as it is shown and looked up; sets the default namespace. Name and namespace are checked.
+  // The object's name as it is shown and looked up; sets the default namespace. Name and namespace
+  // are checked.
   Key ReadKey(const v1::ObjectMeta& meta, bool label_name);
   void CheckApiVersion(absl::string_view found, const std::vector<absl::string_view>& allowed);
 
@@ -52,11 +53,12 @@ class Checker {
   };
   // Nullopt: not written.
   std::optional<absl::Duration> Duration(const base::Path& at, absl::string_view text, Span span);
-  void Label(const base::Path& at, absl::string_view text);        // RFC 1123 label
-  void HeaderName(const base::Path& at, absl::string_view text);   // RFC 9110 token; pseudo-headers refused
+  void Label(const base::Path& at, absl::string_view text);  // RFC 1123 label
+  // RFC 9110 token; pseudo-headers are refused.
+  void HeaderName(const base::Path& at, absl::string_view text);
   void HeaderValue(const base::Path& at, absl::string_view text);  // RFC 9110 field value
   void Regex(const base::Path& at, absl::string_view text);
-  void Pattern(const base::Path& at, absl::string_view text);      // x, x*, *x, *
+  void Pattern(const base::Path& at, absl::string_view text);  // x, x*, *x, *
 
  private:
   void Add(Severity severity, const base::Path& at, std::string message);

@@ -5,7 +5,8 @@
 
 namespace heddle::model {
 
-// Each half is the seed of its own next step; XXH64 covers the length, so every Add is self-delimiting.
+// Each half is the seed of its own next step; XXH64 covers the length, so every Add is
+// self-delimiting.
 Digest::Builder& Digest::Builder::Add(absl::string_view bytes) {
   state_.high = base::XxHash64(bytes, state_.high);
   state_.low = base::XxHash64(bytes, state_.low);

@@ -1,5 +1,6 @@
-// A 128-bit hash of content that is the same in every process and release: the version of an xDS resource and the key
-// of a memoised translation. Not for security: what is hashed comes from the operators themselves.
+// A 128-bit hash of content that is the same in every process and release: the version of an xDS
+// resource and the key of a memoised translation. Not for security: what is hashed comes from the
+// operators themselves.
 //
 //   Digest key = Digest::Builder().Add("cluster").Add(service.digest).Add(port).Done();
 #pragma once

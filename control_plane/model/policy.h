@@ -16,8 +16,8 @@ namespace heddle::model {
 enum class Balancing { kRoundRobin, kLeastRequest, kRandom };
 
 struct RetrySettings {
-  uint32_t attempts = 2;                        // after the first; 0: none
-  std::vector<std::string> on;                  // condition names or status codes; empty: the protocol's default
+  uint32_t attempts = 2;        // after the first; 0: none
+  std::vector<std::string> on;  // condition names or status codes; empty: the protocol's default
   std::vector<std::string> on_idempotent = {"5xx"};
   bool same_for_all_methods = false;
   absl::Duration per_try_timeout = absl::ZeroDuration();  // 0: none
@@ -29,7 +29,7 @@ struct RetrySettings {
 struct OutlierSettings {
   bool enabled = true;
   uint32_t consecutive_5xx = 5;
-  uint32_t consecutive_gateway_failures = 0;    // 0: not looked at
+  uint32_t consecutive_gateway_failures = 0;  // 0: not looked at
   absl::Duration interval = absl::Seconds(10);
   absl::Duration base_ejection_time = absl::Seconds(30);
   uint32_t max_ejection_percent = 50;
@@ -58,9 +58,9 @@ struct HeaderCondition {
 };
 
 struct AuthorizationSource {
-  std::vector<Pattern> principals, not_principals;              // without "spiffe://"
+  std::vector<Pattern> principals, not_principals;  // without "spiffe://"
   std::vector<Pattern> namespaces, not_namespaces;
-  std::vector<std::string> ip_blocks, not_ip_blocks;            // "a.b.c.d/n", "x::/n"
+  std::vector<std::string> ip_blocks, not_ip_blocks;  // "a.b.c.d/n", "x::/n"
 };
 
 struct AuthorizationOperation {
@@ -75,13 +75,13 @@ struct AuthorizationOperation {
 };
 
 struct AuthorizationRule {
-  std::vector<AuthorizationSource> from;     // empty: anyone
-  std::vector<AuthorizationOperation> to;    // empty: anything
+  std::vector<AuthorizationSource> from;   // empty: anyone
+  std::vector<AuthorizationOperation> to;  // empty: anything
 };
 
 struct AuthorizationPolicy {
   Key key;
-  bool everywhere = false;                   // of the root namespace
+  bool everywhere = false;  // of the root namespace
   std::map<std::string, std::string> selector;
   enum class Action { kAllow, kDeny };
   Action action = Action::kAllow;
@@ -97,13 +97,13 @@ bool SelectorMatches(const std::map<std::string, std::string>& selector,
 
 struct TracingSettings {
   double sampling_percent = 100;
-  std::optional<HostPort> collector;         // unset: heddle-control
+  std::optional<HostPort> collector;  // unset: heddle-control
 };
 
 struct AccessLogSettings {
-  std::string path;                          // empty: standard output; may hold {namespace} and {workload}
+  std::string path;  // empty: standard output; may hold {namespace} and {workload}
   bool json = false;
-  std::string text;                          // empty: Envoy's default
+  std::string text;                                // empty: Envoy's default
   std::map<std::string, std::string> json_fields;  // empty with json: the default fields
 };
 
@@ -113,7 +113,7 @@ struct MeshConfig {
   std::string root_namespace = "heddle-system";
   std::optional<TracingSettings> tracing;
   std::optional<AccessLogSettings> access_log;
-  std::optional<HostPort> control_address;   // where sidecars reach heddle-control; from its flags
+  std::optional<HostPort> control_address;  // where sidecars reach heddle-control; from its flags
   Digest digest;
 };
 

@@ -1,4 +1,5 @@
-// What is wrong with what an operator wrote: where and why, in the words that are shown to that person.
+// What is wrong with what an operator wrote: where and why, in the words that are shown to that
+// person.
 #pragma once
 
 #include <ostream>
@@ -13,13 +14,13 @@ enum class Severity {
 
 struct Problem {
   Severity severity = Severity::kError;
-  std::string file;     // as given by the source, e.g. relative to the directory; "HTTPRoute a/b" for Kubernetes objects
+  std::string file;     // as given by the source
   int line = 0;         // 1-based; 0: not known
   std::string object;   // "HTTPRoute bookshop/reviews"; empty when not known
   std::string path;     // "spec.rules[0].backendRefs[1].name"; may be empty
   std::string message;  // "no such Service: bookshop/revews"
 
-  // "routes.yaml:12: HTTPRoute bookshop/reviews: spec.rules[0].backendRefs[1].name: no such Service: ..."
+  // "routes.yaml:12: HTTPRoute bookshop/reviews: spec.rules[0].name: no such Service: a/b"
   std::string ToString() const;
   friend bool operator==(const Problem&, const Problem&) = default;
 };

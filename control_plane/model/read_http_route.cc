@@ -37,7 +37,9 @@ void ReadPathMatch(const v1::HTTPPathMatch& in, const Path& at, Checker& check, 
       out->path_kind = PathKind::kRegex;
       check.Regex(here, value);
       return;
-    case v1::HTTPPathMatch::Exact: out->path_kind = PathKind::kExact; break;
+    case v1::HTTPPathMatch::Exact:
+      out->path_kind = PathKind::kExact;
+      break;
     default:
       // A trailing slash means nothing in a prefix by path elements.
       while (out->path.size() > 1 && out->path.back() == '/') out->path.pop_back();
@@ -111,8 +113,7 @@ void ReadHeaderChanges(const v1::HTTPHeaderFilter& in, const Path& at, Checker& 
     check.HeaderName(where, name);
     std::string lower = absl::AsciiStrToLower(name);
     if (lower == "host") check.Error(where, "use URLRewrite to change the host");
-    if (!names.insert(lower).second)
-      check.Error(where, absl::StrCat("\"", name, "\" given twice"));
+    if (!names.insert(lower).second) check.Error(where, absl::StrCat("\"", name, "\" given twice"));
     return lower;
   };
   const auto read = [&](const google::protobuf::RepeatedPtrField<v1::HTTPHeader>& list,
@@ -143,7 +144,9 @@ PathChange ReadPathChange(const v1::HTTPPathModifier& in, const Path& at, Checke
       CheckAbsolutePath(*out.prefix, at.Field("replacePrefixMatch"), check);
       while (out.prefix->size() > 1 && out.prefix->back() == '/') out.prefix->pop_back();
       break;
-    default: check.Error(at.Field("type"), "required"); break;
+    default:
+      check.Error(at.Field("type"), "required");
+      break;
   }
   return out;
 }
@@ -161,7 +164,8 @@ Redirect ReadRedirect(const v1::HTTPRequestRedirectFilter& in, const Path& at, C
   if (in.status_code() != 0) out.status = in.status_code();
   constexpr std::array<int, 5> kStatuses = {301, 302, 303, 307, 308};
   if (std::find(kStatuses.begin(), kStatuses.end(), out.status) == kStatuses.end())
-    check.Error(at.Field("statusCode"), absl::StrCat(out.status, " is not 301, 302, 303, 307 or 308"));
+    check.Error(at.Field("statusCode"),
+                absl::StrCat(out.status, " is not 301, 302, 303, 307 or 308"));
   return out;
 }
 
@@ -220,7 +224,8 @@ Filters ReadFilters(const google::protobuf::RepeatedPtrField<v1::HTTPRouteFilter
     if (one.has_url_rewrite())
       out.rewrite = ReadRewrite(one.url_rewrite(), here.Field("urlRewrite"), check);
   }
-  if (out.redirect && out.rewrite) check.Error(at, "RequestRedirect and URLRewrite exclude each other");
+  if (out.redirect && out.rewrite)
+    check.Error(at, "RequestRedirect and URLRewrite exclude each other");
   return out;
 }
 
@@ -235,8 +240,8 @@ RouteBackend ReadBackend(const v1::HTTPBackendRef& in, const std::string& ns, co
   out.service = {in.namespace_().empty() ? ns : in.namespace_(), in.name()};
   if (in.port() != 0) out.port = check.Port(at.Field("port"), in.port());
   if (in.has_weight())
-    out.weight = static_cast<uint32_t>(
-        check.Bounded(at.Field("weight"), in.weight().value(), {0, 1000000}));
+    out.weight =
+        static_cast<uint32_t>(check.Bounded(at.Field("weight"), in.weight().value(), {0, 1000000}));
   Filters filters = ReadFilters(in.filters(), at.Field("filters"), true, check);
   out.request_headers = std::move(filters.request);
   out.response_headers = std::move(filters.response);
@@ -258,15 +263,14 @@ RouteRetry ReadRetry(const v1::HTTPRouteRetry& in, const Path& at, Checker& chec
   RouteRetry out;
   if (!in.codes().empty()) out.codes.clear();
   for (int i = 0; i < in.codes_size(); ++i)
-    out.codes.push_back(static_cast<uint32_t>(check.Bounded(
-        at.Field("codes").Index(static_cast<size_t>(i)), in.codes(i), {400, 599})));
+    out.codes.push_back(static_cast<uint32_t>(
+        check.Bounded(at.Field("codes").Index(static_cast<size_t>(i)), in.codes(i), {400, 599})));
   if (in.has_attempts())
-    out.attempts = static_cast<uint32_t>(
-        check.Bounded(at.Field("attempts"), in.attempts().value(), {1, 10}));
-  out.backoff = check
-                    .Duration(at.Field("backoff"), in.backoff(),
-                              {absl::Milliseconds(1), absl::Minutes(1)})
-                    .value_or(out.backoff);
+    out.attempts =
+        static_cast<uint32_t>(check.Bounded(at.Field("attempts"), in.attempts().value(), {1, 10}));
+  out.backoff =
+      check.Duration(at.Field("backoff"), in.backoff(), {absl::Milliseconds(1), absl::Minutes(1)})
+          .value_or(out.backoff);
   return out;
 }
 
@@ -274,8 +278,8 @@ RouteRetry ReadRetry(const v1::HTTPRouteRetry& in, const Path& at, Checker& chec
 void CheckRule(const RouteRule& rule, const Path& at, Checker& check) {
   if (rule.redirect && !rule.backends.empty())
     check.Error(at.Field("backendRefs"), "not together with RequestRedirect");
-  const bool by_prefix = (rule.redirect && rule.redirect->path.prefix) ||
-                         (rule.rewrite && rule.rewrite->path.prefix);
+  const bool by_prefix =
+      (rule.redirect && rule.redirect->path.prefix) || (rule.rewrite && rule.rewrite->path.prefix);
   for (const RouteMatch& match : rule.matches)
     if (by_prefix && match.path_kind != PathKind::kPrefix)
       return check.Error(at.Field("filters"),
@@ -330,7 +334,8 @@ Route ReadHttpRoute(const v1::HTTPRoute& in, Checker& check) {
                         {"gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"});
   if (!in.metadata().creation_timestamp().empty()) {
     std::string why;
-    if (!absl::ParseTime(absl::RFC3339_full, in.metadata().creation_timestamp(), &out.created, &why))
+    if (!absl::ParseTime(absl::RFC3339_full, in.metadata().creation_timestamp(), &out.created,
+                         &why))
       check.Error(root.Field("metadata").Field("creationTimestamp"), why);
   }
   if (in.spec().parent_refs().empty()) check.Error(at.Field("parentRefs"), "required");

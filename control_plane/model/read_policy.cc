@@ -17,10 +17,14 @@ using base::Path;
 
 std::optional<MtlsMode> ReadMode(v1::Mtls::Mode mode) {
   switch (mode) {
-    case v1::Mtls::PERMISSIVE: return MtlsMode::kPermissive;
-    case v1::Mtls::STRICT: return MtlsMode::kStrict;
-    case v1::Mtls::DISABLE: return MtlsMode::kDisable;
-    default: return std::nullopt;
+    case v1::Mtls::PERMISSIVE:
+      return MtlsMode::kPermissive;
+    case v1::Mtls::STRICT:
+      return MtlsMode::kStrict;
+    case v1::Mtls::DISABLE:
+      return MtlsMode::kDisable;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -37,9 +41,10 @@ std::string ReadServicePattern(absl::string_view text) {
 }
 
 constexpr std::array<absl::string_view, 12> kRetryConditions = {
-    "connect-failure", "refused-stream", "reset-before-request", "reset",
-    "gateway-error",   "5xx",            "retriable-4xx",        "cancelled",
-    "deadline-exceeded", "internal",     "resource-exhausted",   "unavailable"};
+    "connect-failure", "refused-stream",     "reset-before-request",
+    "reset",           "gateway-error",      "5xx",
+    "retriable-4xx",   "cancelled",          "deadline-exceeded",
+    "internal",        "resource-exhausted", "unavailable"};
 
 void ReadRetryConditions(const google::protobuf::RepeatedPtrField<std::string>& in, const Path& at,
                          Checker& check, std::vector<std::string>* out) {
@@ -99,16 +104,16 @@ void ReadRetries(const v1::BackendRetries& in, const Path& at, Checker& check,
   const absl::Duration whole = settings.request_timeout.value_or(absl::ZeroDuration());
   if (whole > absl::ZeroDuration() && out->per_try_timeout >= whole)
     check.Error(at.Field("perTryTimeout"), "not less than timeouts.request");
-  out->backoff = check
-                     .Duration(at.Field("backoff"), in.backoff(),
-                               {absl::Milliseconds(1), absl::Minutes(1)})
-                     .value_or(out->backoff);
+  out->backoff =
+      check.Duration(at.Field("backoff"), in.backoff(), {absl::Milliseconds(1), absl::Minutes(1)})
+          .value_or(out->backoff);
   const Path budget = at.Field("budget");
   if (in.budget().has_percent())
-    out->budget_percent = ReadPercent(in.budget().percent().value(), budget.Field("percent"), check);
+    out->budget_percent =
+        ReadPercent(in.budget().percent().value(), budget.Field("percent"), check);
   if (in.budget().has_min_concurrency())
-    out->budget_min_concurrency = ReadCount(in.budget().min_concurrency(),
-                                            budget.Field("minConcurrency"), {1, 10000}, check);
+    out->budget_min_concurrency =
+        ReadCount(in.budget().min_concurrency(), budget.Field("minConcurrency"), {1, 10000}, check);
 }
 
 void ReadOutlier(const v1::OutlierDetection& in, const Path& at, Checker& check,
@@ -123,8 +128,7 @@ void ReadOutlier(const v1::OutlierDetection& in, const Path& at, Checker& check,
         ReadCount(in.consecutive_gateway_failures(), at.Field("consecutiveGatewayFailures"),
                   {0, 10000}, check);
   const Checker::Span hour{absl::Milliseconds(10), absl::Hours(1)};
-  out->interval =
-      check.Duration(at.Field("interval"), in.interval(), hour).value_or(out->interval);
+  out->interval = check.Duration(at.Field("interval"), in.interval(), hour).value_or(out->interval);
   out->base_ejection_time =
       check.Duration(at.Field("baseEjectionTime"), in.base_ejection_time(), hour)
           .value_or(out->base_ejection_time);
@@ -136,8 +140,8 @@ void ReadOutlier(const v1::OutlierDetection& in, const Path& at, Checker& check,
 void ReadLimits(const v1::Limits& in, const Path& at, Checker& check, BackendSettings* out) {
   const BackendSettings defaults;
   const Checker::Range million{1, 1000000};
-  const auto read = [&](bool has, const google::protobuf::Int32Value& value,
-                        absl::string_view name, uint32_t otherwise) {
+  const auto read = [&](bool has, const google::protobuf::Int32Value& value, absl::string_view name,
+                        uint32_t otherwise) {
     return has ? ReadCount(value, at.Field(name), million, check) : otherwise;
   };
   out->max_connections =
@@ -152,9 +156,15 @@ template <typename Parts>
 void ReadBackendParts(const Parts& in, const Path& at, Checker& check, BackendSettings* out) {
   if (in.has_load_balancer()) {
     switch (in.load_balancer().algorithm()) {
-      case v1::LoadBalancer::ROUND_ROBIN: out->balancing = Balancing::kRoundRobin; break;
-      case v1::LoadBalancer::RANDOM: out->balancing = Balancing::kRandom; break;
-      default: out->balancing = Balancing::kLeastRequest; break;
+      case v1::LoadBalancer::ROUND_ROBIN:
+        out->balancing = Balancing::kRoundRobin;
+        break;
+      case v1::LoadBalancer::RANDOM:
+        out->balancing = Balancing::kRandom;
+        break;
+      default:
+        out->balancing = Balancing::kLeastRequest;
+        break;
     }
   }
   if (in.has_timeouts()) ReadTimeouts(in.timeouts(), at.Field("timeouts"), check, out);
@@ -279,9 +289,9 @@ MeshParts ReadMeshConfig(const v1::MeshConfig& in, const WorldOptions& options, 
   check.CheckApiVersion(in.api_version(), {"heddle.dev/v1"});
   out.mesh.trust_domain = options.trust_domain;
   if (!spec.trust_domain().empty() && spec.trust_domain() != options.trust_domain)
-    check.Error(at.Field("trustDomain"),
-                absl::StrCat("\"", spec.trust_domain(), "\" is not heddle-control's trust domain \"",
-                             options.trust_domain, "\""));
+    check.Error(at.Field("trustDomain"), absl::StrCat("\"", spec.trust_domain(),
+                                                      "\" is not heddle-control's trust domain \"",
+                                                      options.trust_domain, "\""));
   if (!spec.cluster_domain().empty()) {
     out.mesh.cluster_domain = spec.cluster_domain();
     if (!IsDnsSubdomain(spec.cluster_domain()))

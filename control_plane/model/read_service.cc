@@ -71,11 +71,16 @@ Locality ReadLocality(const v1::Locality& in) { return {in.region(), in.zone(), 
 
 Protocol ReadWorkloadProtocol(const v1::WorkloadPort& in) {
   switch (in.protocol()) {
-    case v1::WorkloadPort::HTTP: return Protocol::kHttp;
-    case v1::WorkloadPort::HTTP2: return Protocol::kHttp2;
-    case v1::WorkloadPort::GRPC: return Protocol::kGrpc;
-    case v1::WorkloadPort::TCP: return Protocol::kTcp;
-    default: return ProtocolFromPortName(in.name()).value_or(Protocol::kTcp);
+    case v1::WorkloadPort::HTTP:
+      return Protocol::kHttp;
+    case v1::WorkloadPort::HTTP2:
+      return Protocol::kHttp2;
+    case v1::WorkloadPort::GRPC:
+      return Protocol::kGrpc;
+    case v1::WorkloadPort::TCP:
+      return Protocol::kTcp;
+    default:
+      return ProtocolFromPortName(in.name()).value_or(Protocol::kTcp);
   }
 }
 
@@ -103,7 +108,8 @@ void ReadWorkloadPorts(const v1::WorkloadSpec& spec, const Path& at, Checker& ch
     if (one.app_port() != 0) {
       port.app_port = check.Port(here.Field("appPort"), one.app_port());
       if (ports.contains(one.app_port()) || !app_ports.insert(one.app_port()).second)
-        check.Error(here.Field("appPort"), absl::StrCat(one.app_port(), " is taken by another port"));
+        check.Error(here.Field("appPort"),
+                    absl::StrCat(one.app_port(), " is taken by another port"));
     }
     out->ports.push_back(std::move(port));
   }
@@ -162,9 +168,10 @@ Workload ReadWorkload(const v1::Workload& in, Checker& check) {
   out.service_account = spec.service_account().empty() ? "default" : spec.service_account();
   check.Label(at.Field("serviceAccount"), out.service_account);
   out.locality = ReadLocality(spec.locality());
-  out.weight = spec.weight() == 0 ? 1
-                                  : static_cast<uint32_t>(check.Bounded(
-                                        at.Field("weight"), spec.weight(), {1, 128}));
+  out.weight =
+      spec.weight() == 0
+          ? 1
+          : static_cast<uint32_t>(check.Bounded(at.Field("weight"), spec.weight(), {1, 128}));
   out.sidecar = spec.sidecar() != v1::WorkloadSpec::NONE;
   ReadWorkloadPorts(spec, at.Field("ports"), check, &out);
   return out;

@@ -1,5 +1,6 @@
-// One reader per kind: from the protobuf to the model's value, everything that can be checked without the other
-// objects checked. Called by BuildWorld only; what they return is of use only while checker.failed() is false.
+// One reader per kind: from the protobuf to the model's value, everything that can be checked
+// without the other objects checked. Called by BuildWorld only; what they return is of use only
+// while checker.failed() is false.
 #pragma once
 
 #include <map>
@@ -45,7 +46,8 @@ Workload ReadWorkload(const v1::Workload& in, Checker& check);
 struct WorkloadSettings {
   std::optional<MtlsMode> mtls;
   std::map<uint16_t, MtlsMode> port_mtls;
-  std::optional<std::vector<std::string>> egress;  // "ns/name", "ns/*", "*/*", "./name" with the dot still unresolved
+  // "ns/name", "ns/*", "*/*", "./name" with the dot still unresolved.
+  std::optional<std::vector<std::string>> egress;
   std::optional<bool> allow_unlisted;
 };
 struct WorkloadPolicyParts {

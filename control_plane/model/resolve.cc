@@ -170,8 +170,10 @@ void Builder::ApplyBackendPolicy(const Key& key, const BackendPolicyEntry& polic
     return check.Error(at.Field("sectionName"),
                        absl::StrCat("Service ", policy.target.service.ToString(),
                                     " has no port named \"", policy.target.port_name, "\""));
-  service_digests_[policy.target.service].Add("policy").Add(policy.body).Add(
-      policy.target.port_name);
+  service_digests_[policy.target.service]
+      .Add("policy")
+      .Add(policy.body)
+      .Add(policy.target.port_name);
 }
 
 void Builder::ApplyBackendPolicies() {
@@ -212,8 +214,9 @@ void Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
                        absl::StrCat("no such Service: ", backend.service.ToString()));
   const bool reachable =
       backend.service.ns == route.key.ns ||
-      std::any_of(route.parents.begin(), route.parents.end(),
-                  [&](const RouteParent& parent) { return parent.service.ns == backend.service.ns; });
+      std::any_of(route.parents.begin(), route.parents.end(), [&](const RouteParent& parent) {
+        return parent.service.ns == backend.service.ns;
+      });
   if (!reachable)
     return check.Error(at.Field("namespace"),
                        absl::StrCat("neither the route's namespace nor that of a parent: \"",
@@ -280,8 +283,8 @@ void Builder::FindEndpoints(const Entry<ServiceParts>& entry, size_t index, Serv
   const auto& first = *entry.parts.selector.begin();
   for (const Workload* workload : by_label_[LabelKey(service->key.ns, first.first, first.second)]) {
     if (!SelectorMatches(entry.parts.selector, workload->labels)) continue;
-    const auto found = std::find_if(
-        workload->ports.begin(), workload->ports.end(), [&](const WorkloadPort& one) {
+    const auto found =
+        std::find_if(workload->ports.begin(), workload->ports.end(), [&](const WorkloadPort& one) {
           return target.name.empty() ? one.port == target.number : one.name == target.name;
         });
     if (found == workload->ports.end()) {

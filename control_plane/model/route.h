@@ -45,7 +45,7 @@ struct PathChange {
 struct Redirect {
   std::string scheme, hostname;  // empty: the request's
   PathChange path;
-  uint16_t port = 0;             // 0: not changed
+  uint16_t port = 0;  // 0: not changed
   int status = 302;
 };
 

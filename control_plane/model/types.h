@@ -24,7 +24,8 @@ struct Key {
 
 inline std::ostream& operator<<(std::ostream& out, const Key& key) { return out << key.ToString(); }
 
-// What is spoken on a port. kHttp is HTTP/1.1 to the application, kHttp2 and kGrpc are HTTP/2 with prior knowledge.
+// What is spoken on a port. kHttp is HTTP/1.1 to the application, kHttp2 and kGrpc are HTTP/2 with
+// prior knowledge.
 enum class Protocol { kTcp, kHttp, kHttp2, kGrpc };
 inline bool IsHttp(Protocol protocol) { return protocol != Protocol::kTcp; }
 

@@ -1,6 +1,7 @@
-// Everything that heddle-control knows, as immutable values: services, workloads, routes, policies, each valid and with
-// its references resolved. A World is made by BuildWorld (build.h), never changed, and shared between threads as
-// shared_ptr<const World>. Only these structs are seen by translation; no protobuf here.
+// Everything that heddle-control knows, as immutable values: services, workloads, routes, policies,
+// each valid and with its references resolved. A World is made by BuildWorld (build.h), never
+// changed, and shared between threads as shared_ptr<const World>. Only these structs are seen by
+// translation; no protobuf here.
 #pragma once
 
 #include <compare>
@@ -69,16 +70,17 @@ struct ServicePort {
   std::string name;
   uint16_t port = 0;
   Protocol protocol = Protocol::kTcp;
-  std::vector<Endpoint> endpoints;   // sorted by address and port
+  std::vector<Endpoint> endpoints;  // sorted by address and port
   Digest endpoints_digest;
-  BackendSettings backend;           // BackendPolicy over MeshConfig.defaults over the built-in defaults
+  BackendSettings backend;  // BackendPolicy over MeshConfig.defaults over the built-in defaults
 };
 
 struct Service {
   Key key;
   std::vector<ServicePort> ports;
   std::string cluster_ip;  // numeric; empty: headless
-  std::vector<std::shared_ptr<const Route>> routes;  // attached to this service, best precedence not yet applied
+  // Attached to this service, in the order of their names.
+  std::vector<std::shared_ptr<const Route>> routes;
 
   const ServicePort* FindPort(uint16_t port) const;  // null: none
   // The port meant by a host without ":port": 80, else the first HTTP port. Null: no HTTP port.

@@ -44,7 +44,8 @@ struct Thresholds {
 };
 
 cluster::CircuitBreakers::Thresholds* SetLimits(Thresholds limits, cluster::Cluster* out) {
-  cluster::CircuitBreakers::Thresholds* const to = out->mutable_circuit_breakers()->add_thresholds();
+  cluster::CircuitBreakers::Thresholds* const to =
+      out->mutable_circuit_breakers()->add_thresholds();
   to->mutable_max_connections()->set_value(limits.connections);
   to->mutable_max_pending_requests()->set_value(limits.pending);
   to->mutable_max_requests()->set_value(limits.requests);
@@ -66,9 +67,15 @@ void SetOutlier(const model::OutlierSettings& in, cluster::Cluster* out) {
 
 void SetBackend(const model::BackendSettings& in, cluster::Cluster* out) {
   switch (in.balancing) {
-    case model::Balancing::kRoundRobin: out->set_lb_policy(cluster::Cluster::ROUND_ROBIN); break;
-    case model::Balancing::kLeastRequest: out->set_lb_policy(cluster::Cluster::LEAST_REQUEST); break;
-    case model::Balancing::kRandom: out->set_lb_policy(cluster::Cluster::RANDOM); break;
+    case model::Balancing::kRoundRobin:
+      out->set_lb_policy(cluster::Cluster::ROUND_ROBIN);
+      break;
+    case model::Balancing::kLeastRequest:
+      out->set_lb_policy(cluster::Cluster::LEAST_REQUEST);
+      break;
+    case model::Balancing::kRandom:
+      out->set_lb_policy(cluster::Cluster::RANDOM);
+      break;
   }
   Set(out->mutable_connect_timeout(), in.connect_timeout);
   auto* const budget = SetLimits({.connections = in.max_connections,
@@ -114,10 +121,13 @@ void SetTransport(const Reach& reach, const ClientTls& tls, cluster::Cluster* ou
 
 Http HttpOf(Protocol protocol, const Reach& reach) {
   switch (protocol) {
-    case Protocol::kTcp: return Http::kNone;
+    case Protocol::kTcp:
+      return Http::kNone;
     case Protocol::kHttp2:
-    case Protocol::kGrpc: return Http::kHttp2;
-    case Protocol::kHttp: return reach.plain ? Http::kHttp1 : Http::kHttp2;
+    case Protocol::kGrpc:
+      return Http::kHttp2;
+    case Protocol::kHttp:
+      return reach.plain ? Http::kHttp1 : Http::kHttp2;
   }
   return Http::kNone;
 }
@@ -135,7 +145,8 @@ cluster::Cluster FixedCluster(std::string name, const std::string& host, uint16_
   out.set_type(dns ? cluster::Cluster::STRICT_DNS : cluster::Cluster::STATIC);
   Set(out.mutable_connect_timeout(), absl::Seconds(5));
   out.mutable_load_assignment()->set_cluster_name(name);
-  endpoint::LbEndpoint* const one = out.mutable_load_assignment()->add_endpoints()->add_lb_endpoints();
+  endpoint::LbEndpoint* const one =
+      out.mutable_load_assignment()->add_endpoints()->add_lb_endpoints();
   SetAddress(host, port, one->mutable_endpoint()->mutable_address());
   out.set_name(std::move(name));
   return out;
@@ -158,7 +169,8 @@ cluster::Cluster ServiceCluster(const model::MeshConfig& mesh, const model::Serv
   SetHttp(http, &out);
   ClientTls tls;
   tls.sans = {reach.sans.begin(), reach.sans.end()};
-  // Endpoints may arrive before the cluster's next form: until then no more than the namespace is known of them.
+  // Endpoints may arrive before the cluster's next form: until then no more than the namespace is
+  // known of them.
   if (tls.sans.empty()) tls.san_prefix = SpiffeId(mesh, service.key.ns, "");
   tls.sni = absl::StrCat(service.key.name, ".", service.key.ns, ".svc.", mesh.cluster_domain);
   if (http == Http::kHttp2) tls.alpn = {"h2"};
@@ -199,7 +211,8 @@ cluster::Cluster InboundCluster(const Application& in) {
   cluster::Cluster out = FixedCluster(InboundClusterName(in.port), in.address, in.app_port);
   SetLimits({}, &out);
   if (in.protocol == Protocol::kHttp) SetHttp(Http::kHttp1, &out);
-  if (in.protocol == Protocol::kHttp2 || in.protocol == Protocol::kGrpc) SetHttp(Http::kHttp2, &out);
+  if (in.protocol == Protocol::kHttp2 || in.protocol == Protocol::kGrpc)
+    SetHttp(Http::kHttp2, &out);
   return out;
 }
 
@@ -217,6 +230,7 @@ cluster::Cluster BlackholeCluster() {
   cluster::Cluster out;
   out.set_name(kBlackholeCluster);
   out.set_type(cluster::Cluster::STATIC);
+  out.mutable_load_assignment()->set_cluster_name(kBlackholeCluster);
   Set(out.mutable_connect_timeout(), absl::Seconds(1));
   return out;
 }

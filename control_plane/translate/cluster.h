@@ -24,9 +24,9 @@ inline constexpr char kCollectorCluster[] = "otlp";
 // "inbound:9080".
 std::string InboundClusterName(uint16_t port);
 
-// One port of a service, for every caller alike. With sidecars: mutual TLS that checks the service accounts of its
-// endpoints, HTTP as HTTP/2. Where only some endpoints have one, endpoint metadata tells which, and HTTP is HTTP/1.1 for
-// all, because the protocol is chosen for the whole cluster.
+// One port of a service, for every caller alike. With sidecars: mutual TLS that checks the service
+// accounts of its endpoints, HTTP as HTTP/2. Where only some endpoints have one, endpoint metadata
+// tells which, and HTTP is HTTP/1.1 for all, because the protocol is chosen for the whole cluster.
 ::envoy::config::cluster::v3::Cluster ServiceCluster(const model::MeshConfig& mesh,
                                                      const model::Service& service,
                                                      const model::ServicePort& port);
@@ -35,7 +35,7 @@ std::string InboundClusterName(uint16_t port);
 
 // The application behind one inbound port.
 struct Application {
-  uint16_t port = 0;        // names the cluster
+  uint16_t port = 0;  // names the cluster
   std::string address;
   uint16_t app_port = 0;
   model::Protocol protocol = model::Protocol::kTcp;
@@ -46,7 +46,8 @@ struct Application {
 ::envoy::config::cluster::v3::Cluster PassthroughCluster();
 // To nowhere.
 ::envoy::config::cluster::v3::Cluster BlackholeCluster();
-// Where spans go: heddle-control over mutual TLS, or a collector without TLS. Nullopt: no tracing, or nowhere to send it.
+// Where spans go: heddle-control over mutual TLS, or a collector without TLS. Nullopt: no tracing,
+// or nowhere to send it.
 std::optional<std::string> SpanClusterName(const model::MeshConfig& mesh);
 // Only with a name.
 ::envoy::config::cluster::v3::Cluster SpanCluster(const model::MeshConfig& mesh);

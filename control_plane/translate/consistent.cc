@@ -27,8 +27,8 @@ struct Names {
 };
 
 absl::Status Missing(absl::string_view what, const std::string& name, const std::string& from) {
-  return absl::InternalError(absl::StrCat(from, " refers to ", what, " \"", name,
-                                          "\", which is not there"));
+  return absl::InternalError(
+      absl::StrCat(from, " refers to ", what, " \"", name, "\", which is not there"));
 }
 
 absl::Status NeedCluster(const Names& names, const std::string& name, const std::string& from) {
@@ -106,7 +106,8 @@ absl::Status CheckClusters(const Snapshot& snapshot, Names* names) {
 absl::Status CheckConsistent(const Snapshot& snapshot, const std::vector<std::string>& elsewhere) {
   Names names;
   names.clusters = {elsewhere.begin(), elsewhere.end()};
-  for (const ResourceRef& one : snapshot.Of(ResourceType::kCluster)) names.clusters.insert(one->name);
+  for (const ResourceRef& one : snapshot.Of(ResourceType::kCluster))
+    names.clusters.insert(one->name);
   for (const ResourceRef& one : snapshot.Of(ResourceType::kEndpoints))
     names.endpoints.insert(one->name);
   for (const ResourceRef& one : snapshot.Of(ResourceType::kRoutes)) names.routes.insert(one->name);

@@ -1,4 +1,5 @@
-// From protobuf to bytes that are the same for the same content, whatever the process. Used by every builder here.
+// From protobuf to bytes that are the same for the same content, whatever the process. Used by
+// every builder here.
 #pragma once
 
 #include <google/protobuf/any.pb.h>

@@ -77,8 +77,8 @@ void AddAccessLog(const Reporter& reporter, Message* out) {
     return;
   }
   ::envoy::extensions::access_loggers::file::v3::FileAccessLog sink;
-  sink.set_path(absl::StrReplaceAll(in.path, {{"{namespace}", reporter.workload.ns},
-                                              {"{workload}", reporter.workload.name}}));
+  sink.set_path(absl::StrReplaceAll(
+      in.path, {{"{namespace}", reporter.workload.ns}, {"{workload}", reporter.workload.name}}));
   if (own_format) *sink.mutable_log_format() = std::move(format);
   log->set_name("envoy.access_loggers.file");
   Pack(sink, log->mutable_typed_config());

@@ -106,7 +106,8 @@ listener::Listener InterceptedOutboundListener(const Reporter& reporter,
     if (!one.service->cluster_ip.empty()) {
       AddRange(one.service->cluster_ip, &match);
     } else {
-      for (const model::Endpoint& endpoint : one.port->endpoints) AddRange(endpoint.address, &match);
+      for (const model::Endpoint& endpoint : one.port->endpoints)
+        AddRange(endpoint.address, &match);
     }
     if (match.prefix_ranges().empty()) continue;
     match.mutable_destination_port()->set_value(one.port->port);
@@ -128,8 +129,8 @@ listener::Listener InterceptedOutboundListener(const Reporter& reporter,
 
 listener::Listener InboundListener(const Reporter& reporter, const std::string& address,
                                    const InboundPort& in, const Policies& policies) {
-  listener::Listener out = NewListener(absl::StrCat("inbound_", in.port.port), address,
-                                       in.port.port, core::INBOUND);
+  listener::Listener out =
+      NewListener(absl::StrCat("inbound_", in.port.port), address, in.port.port, core::INBOUND);
   if (in.mode != MtlsMode::kPermissive) {
     // The only way in: nothing to inspect, a handshake that fails closes the connection.
     AddInboundChain(reporter, in, policies, in.mode == MtlsMode::kStrict, out.add_filter_chains());

@@ -23,7 +23,8 @@ ResourceRef Memo::Get(const model::Digest& key, const std::function<ResourceRef(
 }
 
 void Memo::Sweep() {
-  // Held elsewhere when there are more references than the two maps'. Several keys may lead to one resource.
+  // Held elsewhere when there are more references than the two maps'. Several keys may lead to one
+  // resource.
   absl::flat_hash_map<const Resource*, long> own;
   for (const auto& [key, one] : by_arguments_) ++own[one.get()];
   for (const auto& [key, one] : by_content_) ++own[one.get()];

@@ -1,4 +1,5 @@
-// Resources by the hash of everything they were made from, and by their content, so that equal ones are one object.
+// Resources by the hash of everything they were made from, and by their content, so that equal ones
+// are one object.
 #pragma once
 
 #include <functional>

@@ -78,8 +78,8 @@ rbac::Principal OfNamespace(const model::MeshConfig& mesh, const Pattern& ns) {
   } else if (IsPrefix(ns)) {
     name->set_prefix(absl::StrCat(root, ns.substr(0, ns.size() - 1)));
   } else if (IsSuffix(ns)) {
-    name->mutable_safe_regex()->set_regex(absl::StrCat(
-        RE2::QuoteMeta(root), "[^/]*", RE2::QuoteMeta(ns.substr(1)), "/sa/.*"));
+    name->mutable_safe_regex()->set_regex(
+        absl::StrCat(RE2::QuoteMeta(root), "[^/]*", RE2::QuoteMeta(ns.substr(1)), "/sa/.*"));
   } else {
     name->set_prefix(SpiffeId(mesh, ns, ""));
   }
@@ -96,8 +96,7 @@ rbac::Principal From(const std::string& block) {
 template <typename Entries, typename Make>
 void AddOneOf(const Entries& entries, bool negate, const Make& make, rbac::Principal::Set* out) {
   if (entries.empty()) return;
-  rbac::Principal* const to =
-      negate ? out->add_ids()->mutable_not_id() : out->add_ids();
+  rbac::Principal* const to = negate ? out->add_ids()->mutable_not_id() : out->add_ids();
   for (const auto& one : entries) *to->mutable_or_ids()->add_ids() = make(one);
 }
 
@@ -160,8 +159,7 @@ rbac::Permission Port(uint16_t port) {
 template <typename Entries, typename Make>
 void AddOneOf(const Entries& entries, bool negate, const Make& make, rbac::Permission::Set* out) {
   if (entries.empty()) return;
-  rbac::Permission* const to =
-      negate ? out->add_rules()->mutable_not_rule() : out->add_rules();
+  rbac::Permission* const to = negate ? out->add_rules()->mutable_not_rule() : out->add_rules();
   for (const auto& one : entries) *to->mutable_or_rules()->add_rules() = make(one);
 }
 
@@ -252,9 +250,10 @@ rbac::RBAC RulesOf(const model::MeshConfig& mesh, const Policies& policies,
   return out;
 }
 
-void AddHttpRbac(const model::MeshConfig& mesh, const Policies& policies,
-                 ::envoy::extensions::filters::network::http_connection_manager::v3::
-                     HttpConnectionManager* out) {
+void AddHttpRbac(
+    const model::MeshConfig& mesh, const Policies& policies,
+    ::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager*
+        out) {
   ForEachFilter(mesh, policies, Layer::kHttp, [&](rbac::RBAC rules) {
     ::envoy::extensions::filters::http::rbac::v3::RBAC filter;
     *filter.mutable_rules() = std::move(rules);

@@ -20,8 +20,7 @@ constexpr uint32_t kLongestBackoffFactor = 10;
 void SetCommon(uint32_t attempts, absl::Duration backoff, absl::Duration per_try_timeout,
                route::RetryPolicy* out) {
   out->mutable_num_retries()->set_value(attempts);
-  if (per_try_timeout > absl::ZeroDuration())
-    Set(out->mutable_per_try_timeout(), per_try_timeout);
+  if (per_try_timeout > absl::ZeroDuration()) Set(out->mutable_per_try_timeout(), per_try_timeout);
   Set(out->mutable_retry_back_off()->mutable_base_interval(), backoff);
   Set(out->mutable_retry_back_off()->mutable_max_interval(), backoff * kLongestBackoffFactor);
   route::RetryPolicy::RetryHostPredicate* const other = out->add_retry_host_predicate();

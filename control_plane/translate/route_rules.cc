@@ -26,8 +26,12 @@ void SetString(const model::ValueMatch& in, ::envoy::type::matcher::v3::StringMa
 
 void SetMatch(const model::RouteMatch& in, route::RouteMatch* out) {
   switch (in.path_kind) {
-    case model::PathKind::kExact: out->set_path(in.path); break;
-    case model::PathKind::kRegex: out->mutable_safe_regex()->set_regex(in.path); break;
+    case model::PathKind::kExact:
+      out->set_path(in.path);
+      break;
+    case model::PathKind::kRegex:
+      out->mutable_safe_regex()->set_regex(in.path);
+      break;
     case model::PathKind::kPrefix:
       if (in.path == "/") {
         out->set_prefix("/");
@@ -78,11 +82,16 @@ void SetHeaderChanges(const model::HeaderChanges& request, const model::HeaderCh
 
 route::RedirectAction::RedirectResponseCode RedirectCode(int status) {
   switch (status) {
-    case 301: return route::RedirectAction::MOVED_PERMANENTLY;
-    case 303: return route::RedirectAction::SEE_OTHER;
-    case 307: return route::RedirectAction::TEMPORARY_REDIRECT;
-    case 308: return route::RedirectAction::PERMANENT_REDIRECT;
-    default: return route::RedirectAction::FOUND;
+    case 301:
+      return route::RedirectAction::MOVED_PERMANENTLY;
+    case 303:
+      return route::RedirectAction::SEE_OTHER;
+    case 307:
+      return route::RedirectAction::TEMPORARY_REDIRECT;
+    case 308:
+      return route::RedirectAction::PERMANENT_REDIRECT;
+    default:
+      return route::RedirectAction::FOUND;
   }
 }
 
@@ -128,7 +137,8 @@ bool SetBackends(const model::RouteRule& rule, const ServicePort& port, route::R
     return true;
   }
   for (const model::RouteBackend* one : used) {
-    route::WeightedCluster::ClusterWeight* const to = out->mutable_weighted_clusters()->add_clusters();
+    route::WeightedCluster::ClusterWeight* const to =
+        out->mutable_weighted_clusters()->add_clusters();
     to->set_name(name(*one));
     to->mutable_weight()->set_value(one->weight);
     SetHeaderChanges(one->request_headers, one->response_headers, to);
@@ -141,8 +151,8 @@ bool SetBackends(const model::RouteRule& rule, const ServicePort& port, route::R
 absl::Duration SetTimeouts(const model::RouteRule& rule, const ServicePort& port,
                            route::RouteAction* out) {
   const bool grpc = port.protocol == model::Protocol::kGrpc;
-  absl::Duration whole = rule.request_timeout.value_or(port.backend.request_timeout.value_or(
-      grpc ? absl::ZeroDuration() : kDefaultRequestTimeout));
+  absl::Duration whole = rule.request_timeout.value_or(
+      port.backend.request_timeout.value_or(grpc ? absl::ZeroDuration() : kDefaultRequestTimeout));
   const absl::Duration per_try =
       rule.backend_request_timeout.value_or(port.backend.retries.per_try_timeout);
   // Without retries the one attempt is the whole request.
@@ -233,8 +243,7 @@ void AddRoutes(const model::Service& service, const ServicePort& port, const Rul
     return;
   }
   const absl::Duration per_try = SetTimeouts(*in.rule, port, base.mutable_route());
-  if (in.rule->rewrite.has_value())
-    SetRewrite(*in.rule->rewrite, *in.match, base.mutable_route());
+  if (in.rule->rewrite.has_value()) SetRewrite(*in.rule->rewrite, *in.match, base.mutable_route());
   AddForwarding(port, in, per_try, std::move(base), out);
 }
 

@@ -19,12 +19,12 @@ namespace heddle::translate {
 
 // The route configuration of outbound HTTP.
 struct OutboundRoutes {
-  std::string name;                              // "outbound", "outbound_9080"
-  std::string client_ns;                         // decides short names and which HTTPRoutes hold
-  std::vector<const model::Service*> services;   // that the caller may call; sorted
-  uint16_t port = 0;                             // only services with this HTTP port; 0: every port, told by the host
+  std::string name;                             // "outbound", "outbound_9080"
+  std::string client_ns;                        // decides short names and which HTTPRoutes hold
+  std::vector<const model::Service*> services;  // that the caller may call; sorted
+  uint16_t port = 0;  // only services with this HTTP port; 0: every port, told by the host
   enum class Unlisted { kNotFound, kPassthrough, kRefuse };
-  Unlisted unlisted = Unlisted::kNotFound;       // hosts of no service
+  Unlisted unlisted = Unlisted::kNotFound;  // hosts of no service
 };
 ::envoy::config::route::v3::RouteConfiguration OutboundRouteConfiguration(
     const model::MeshConfig& mesh, const OutboundRoutes& in);
@@ -32,12 +32,13 @@ struct OutboundRoutes {
 // Everything to one application: no timeout, since the caller's side has one.
 ::envoy::config::route::v3::RouteConfiguration InboundRouteConfiguration(uint16_t port);
 
-// The HTTPRoutes of `service` that hold for a caller in `client_ns` on one port: those of the caller's own namespace, when
-// that is another one and has any; else those of the service's.
+// The HTTPRoutes of `service` that hold for a caller in `client_ns` on one port: those of the
+// caller's own namespace, when that is another one and has any; else those of the service's.
 std::vector<const model::Route*> RoutesFor(const model::Service& service, uint16_t port,
                                            const std::string& client_ns);
 
-// The host names by which a caller in `client_ns` may mean this port; `alone`: also without the port.
+// The host names by which a caller in `client_ns` may mean this port; `alone`: also without the
+// port.
 std::vector<std::string> HostNames(const model::MeshConfig& mesh, const model::Service& service,
                                    uint16_t port, const std::string& client_ns, bool alone);
 
@@ -69,8 +70,9 @@ RetryConditions ConditionsOf(const model::RetrySettings& settings, model::Protoc
 bool IsIdempotent(const std::string& method);
 inline constexpr char kIdempotentMethods[] = "GET|HEAD|OPTIONS|TRACE|PUT|DELETE";
 
-void SetRetryPolicy(const model::RetrySettings& settings, const std::vector<std::string>& conditions,
-                    absl::Duration per_try_timeout, ::envoy::config::route::v3::RetryPolicy* out);
+void SetRetryPolicy(const model::RetrySettings& settings,
+                    const std::vector<std::string>& conditions, absl::Duration per_try_timeout,
+                    ::envoy::config::route::v3::RetryPolicy* out);
 void SetRetryPolicy(const model::RouteRetry& retry, absl::Duration per_try_timeout,
                     ::envoy::config::route::v3::RetryPolicy* out);
 
@@ -78,8 +80,8 @@ void SetRetryPolicy(const model::RouteRetry& retry, absl::Duration per_try_timeo
 
 // What becomes of a matched path, in whichever of the three ways says it.
 struct PathRewrite {
-  std::string prefix;        // prefix_rewrite
-  std::string pattern;       // regex_rewrite with `substitution`
+  std::string prefix;   // prefix_rewrite
+  std::string pattern;  // regex_rewrite with `substitution`
   std::string substitution;
 };
 // Nullopt: the path stays as it is.

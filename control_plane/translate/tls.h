@@ -1,4 +1,5 @@
-// The transport sockets of the mesh: mutual TLS 1.3 with the secrets "default" and "ROOTCA", and plain text.
+// The transport sockets of the mesh: mutual TLS 1.3 with the secrets "default" and "ROOTCA", and
+// plain text.
 #pragma once
 
 #include <string>
@@ -21,7 +22,8 @@ std::string SpiffeId(const model::MeshConfig& mesh, const std::string& ns,
                      const std::string& service_account);
 
 struct ClientTls {
-  // URIs of which the server's certificate must have one; with `san_prefix` what one must begin with instead.
+  // URIs of which the server's certificate must have one; with `san_prefix` what one must begin
+  // with instead.
   std::vector<std::string> sans;
   std::string san_prefix;
   std::string sni;

@@ -118,8 +118,12 @@ void Task::AddServiceClusters() {
     const std::string name = model::ClusterName(service->key, number);
     // Mutual TLS depends on the endpoints' accounts.
     Add(ResourceType::kCluster, name,
-        Digest::Builder().Add("cluster").Add(service->digest).Add(number).Add(
-            port->endpoints_digest).Done(),
+        Digest::Builder()
+            .Add("cluster")
+            .Add(service->digest)
+            .Add(number)
+            .Add(port->endpoints_digest)
+            .Done(),
         [&, service = service] { return ServiceCluster(world_.mesh, *service, *port); });
     Add(ResourceType::kEndpoints, name,
         Digest::Builder().Add("endpoints").Add(name).Add(port->endpoints_digest).Done(),
@@ -150,8 +154,12 @@ void Task::AddRoutes(uint16_t port) {
     in.unlisted = view_.egress->allow_unlisted ? OutboundRoutes::Unlisted::kPassthrough
                                                : OutboundRoutes::Unlisted::kRefuse;
   Digest::Builder key;
-  key.Add("routes").Add(world_.mesh.digest).Add(in.name).Add(in.client_ns).Add(in.port).Add(
-      in.unlisted);
+  key.Add("routes")
+      .Add(world_.mesh.digest)
+      .Add(in.name)
+      .Add(in.client_ns)
+      .Add(in.port)
+      .Add(in.unlisted);
   for (const Service* one : in.services) key.Add(one->digest);
   Add(ResourceType::kRoutes, in.name, key.Done(),
       [&] { return OutboundRouteConfiguration(world_.mesh, in); });
@@ -178,8 +186,13 @@ void Task::AddOutbound() {
       if (model::IsHttp(port.protocol) || !CanListen(to)) continue;
       Add(ResourceType::kListener,
           absl::StrCat("outbound_tcp_", service->key.name, ".", service->key.ns, "_", port.port),
-          Digest::Builder().Add("outbound tcp").Add(reporter_digest_).Add(view_.address).Add(
-              service->digest).Add(port.port).Done(),
+          Digest::Builder()
+              .Add("outbound tcp")
+              .Add(reporter_digest_)
+              .Add(view_.address)
+              .Add(service->digest)
+              .Add(port.port)
+              .Done(),
           [&] { return OutboundTcpListener(reporter_, view_.address, to); });
     }
   }
@@ -211,21 +224,24 @@ void Task::AddInbound() {
   all.Add("intercepted inbound").Add(reporter_digest_).Add(policies_digest_);
   for (const model::WorkloadPort& one : view_.ports) {
     const auto exception = view_.port_mtls.find(one.port);
-    const InboundPort in{one,
-                         exception == view_.port_mtls.end() ? view_.mtls : exception->second};
+    const InboundPort in{one, exception == view_.port_mtls.end() ? view_.mtls : exception->second};
     if (!view_.intercept && one.app_port == 0) {
       notices_.push_back(absl::StrCat("nothing listens on port ", one.port,
                                       ": without interception the Workload needs its appPort"));
       continue;
     }
-    const Application application{
-        .port = one.port,
-        .address = view_.intercept ? "127.0.0.1" : view_.address,
-        .app_port = view_.intercept ? one.port : one.app_port,
-        .protocol = one.protocol};
+    const Application application{.port = one.port,
+                                  .address = view_.intercept ? "127.0.0.1" : view_.address,
+                                  .app_port = view_.intercept ? one.port : one.app_port,
+                                  .protocol = one.protocol};
     Add(ResourceType::kCluster, InboundClusterName(one.port),
-        Digest::Builder().Add("inbound cluster").Add(one.port).Add(application.address).Add(
-            application.app_port).Add(application.protocol).Done(),
+        Digest::Builder()
+            .Add("inbound cluster")
+            .Add(one.port)
+            .Add(application.address)
+            .Add(application.app_port)
+            .Add(application.protocol)
+            .Done(),
         [&] { return InboundCluster(application); });
     AddPort(in, &all);
     ports.push_back(in);
@@ -273,10 +289,12 @@ std::shared_ptr<const Snapshot> Task::Run() {
 
 absl::string_view TypeUrl(ResourceType type) {
   switch (type) {
-    case ResourceType::kCluster: return "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    case ResourceType::kCluster:
+      return "type.googleapis.com/envoy.config.cluster.v3.Cluster";
     case ResourceType::kEndpoints:
       return "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
-    case ResourceType::kListener: return "type.googleapis.com/envoy.config.listener.v3.Listener";
+    case ResourceType::kListener:
+      return "type.googleapis.com/envoy.config.listener.v3.Listener";
     case ResourceType::kRoutes:
       return "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
   }
@@ -285,10 +303,9 @@ absl::string_view TypeUrl(ResourceType type) {
 
 ResourceRef Snapshot::Find(ResourceType type, absl::string_view name) const {
   const std::vector<ResourceRef>& all = Of(type);
-  const auto it = std::lower_bound(all.begin(), all.end(), name,
-                                   [](const ResourceRef& a, absl::string_view b) {
-                                     return absl::string_view(a->name) < b;
-                                   });
+  const auto it = std::lower_bound(
+      all.begin(), all.end(), name,
+      [](const ResourceRef& a, absl::string_view b) { return absl::string_view(a->name) < b; });
   return it != all.end() && (*it)->name == name ? *it : nullptr;
 }
 

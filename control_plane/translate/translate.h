@@ -1,10 +1,10 @@
-// From a World to the xDS resources of one proxy: pure functions, memoised, so that a resource that two proxies share is
-// made and encoded once and held once.
+// From a World to the xDS resources of one proxy: pure functions, memoised, so that a resource that
+// two proxies share is made and encoded once and held once.
 //
 //   Translator translator;                          // one thread
-//   absl::StatusOr<ProxyView> view = MakeProxyView(*world, {"bookshop", "web"}, {.intercept = false});
+//   absl::StatusOr<ProxyView> view = MakeProxyView(*world, {"bookshop", "web-a"}, {});
 //   std::shared_ptr<const Snapshot> snapshot = translator.Translate(*world, *view);
-//   for (const ResourceRef& cluster : snapshot->Of(ResourceType::kCluster)) ...
+//   for (const ResourceRef& cluster : snapshot->Of(ResourceType::kCluster)) Push(*cluster);
 #pragma once
 
 #include <array>
@@ -40,8 +40,9 @@ using ResourceRef = std::shared_ptr<const Resource>;
 // Everything one proxy is given.
 struct Snapshot {
   std::array<std::vector<ResourceRef>, kResourceTypes> resources;  // each sorted by name
-  std::string version;               // hash over all versions
-  std::vector<std::string> notices;  // what could not be given and why, as sentences; for the status page
+  std::string version;                                             // hash over all versions
+  // What could not be given and why, as sentences; for the status page.
+  std::vector<std::string> notices;
 
   const std::vector<ResourceRef>& Of(ResourceType type) const {
     return resources[static_cast<size_t>(type)];
@@ -50,12 +51,14 @@ struct Snapshot {
   ResourceRef Find(ResourceType type, absl::string_view name) const;
 };
 
-// What a proxy itself may say about itself (node.metadata). It changes how it is configured, never what it may do.
+// What a proxy itself may say about itself (node.metadata). It changes how it is configured, never
+// what it may do.
 struct ProxyFacts {
   bool intercept = false;
 };
 
-// Everything about a proxy that a translation may look at; two proxies with equal views get equal snapshots.
+// Everything about a proxy that a translation may look at; two proxies with equal views get equal
+// snapshots.
 struct ProxyView {
   model::Key workload;
   std::string service_account;
@@ -70,14 +73,17 @@ struct ProxyView {
   bool intercept = false;
 };
 
-// NotFound when there is no such workload, FailedPrecondition when it has no sidecar. Who may ask for it is the
-// caller's to check: the peer must have proven namespace and service account of the Workload.
+// NotFound when there is no such workload, FailedPrecondition when it has no sidecar. Who may ask
+// for it is the caller's to check: the peer must have proven namespace and service account of the
+// Workload.
 absl::StatusOr<ProxyView> MakeProxyView(const model::World& world, const model::Key& workload,
                                         const ProxyFacts& facts);
 
-// Every name that a resource refers to is there: endpoints of EDS clusters, route configurations of listeners, clusters
-// of routes, listeners and tracing. Names in `elsewhere` count as clusters that the proxy has by itself.
-absl::Status CheckConsistent(const Snapshot& snapshot, const std::vector<std::string>& elsewhere = {});
+// Every name that a resource refers to is there: endpoints of EDS clusters, route configurations of
+// listeners, clusters of routes, listeners and tracing. Names in `elsewhere` count as clusters that
+// the proxy has by itself.
+absl::Status CheckConsistent(const Snapshot& snapshot,
+                             const std::vector<std::string>& elsewhere = {});
 
 class Memo;
 

@@ -1,11 +1,11 @@
 // The real file system and inotify, in a temporary directory.
 #include "control_plane/ingest/file_source.h"
 
-#include <catch2/catch.hpp>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -44,7 +44,8 @@ class TemporaryDirectory {
 };
 
 std::string MeshText(const std::string& domain) {
-  return "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: {clusterDomain: " +
+  return "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: "
+         "{clusterDomain: " +
          domain + "}\n";
 }
 

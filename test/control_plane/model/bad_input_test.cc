@@ -1,6 +1,5 @@
 // What each kind refuses, and in which words.
 #include <catch2/catch.hpp>
-
 #include <string>
 
 #include "absl/strings/match.h"
@@ -10,8 +9,8 @@ namespace heddle {
 namespace {
 
 struct Case {
-  const char* spec;     // flow mapping of the spec
-  const char* expect;   // part of a problem: "path: message"
+  const char* spec;    // flow mapping of the spec
+  const char* expect;  // part of a problem: "path: message"
 };
 
 std::string Document(const std::string& version, const std::string& kind, const std::string& spec) {
@@ -35,73 +34,72 @@ void RefusesAll(const std::string& version, const std::string& kind,
 }
 
 SCENARIO("a Service that cannot be meant is refused") {
-  RefusesAll(
-      "v1", "Service",
-      {
-          {"{ports: [{port: 80}]}", "spec.selector: required"},
-          {"{selector: {a: b}}", "spec.ports: required"},
-          {"{selector: {a: b}, ports: [{port: 0}]}",
-           "spec.ports[0].port: 0 is not between 1 and 65535"},
-          {"{selector: {a: b}, ports: [{port: 80, protocol: UDP}]}",
-           "spec.ports[0].protocol: \"UDP\" is not honoured"},
-          {"{selector: {a: b}, ports: [{port: 80}, {port: 81}]}",
-           "spec.ports[0].name: required when there are several ports"},
-          {"{selector: {a: b}, ports: [{name: a, port: 80}, {name: a, port: 81}]}",
-           "spec.ports[1].name: \"a\" given twice"},
-          {"{selector: {a: b}, ports: [{name: a, port: 80}, {name: b, port: 80}]}",
-           "spec.ports[1].port: 80 given twice"},
-          {"{selector: {a: b}, ports: [{name: A, port: 80}]}",
-           "spec.ports[0].name: \"A\" is not a DNS label"},
-          {"{selector: {a: b}, ports: [{port: 80, targetPort: 70000}]}",
-           "spec.ports[0].targetPort: neither a port number nor a port name"},
-          {"{selector: {a: b}, ports: [{port: 80, targetPort: 80.5}]}",
-           "spec.ports[0].targetPort: neither a port number nor a port name"},
-          {"{selector: {a: b}, ports: [{port: 80, targetPort: [80]}]}",
-           "spec.ports[0].targetPort: neither a port number nor a port name"},
-          {"{selector: {a: b}, ports: [{port: 80}], type: ExternalName}",
-           "spec.type: \"ExternalName\" is not honoured"},
-          {"{selector: {a: b}, ports: [{port: 80}], sessionAffinity: ClientIP}",
-           "spec.sessionAffinity: \"ClientIP\" is not honoured"},
-          {"{selector: {a: b}, ports: [{port: 80}], internalTrafficPolicy: Local}",
-           "spec.internalTrafficPolicy: \"Local\" is not honoured"},
-          {"{selector: {a: b}, ports: [{port: 80}], publishNotReadyAddresses: true}",
-           "spec.publishNotReadyAddresses: true is not honoured"},
-          {"{selector: {a: b}, ports: [{port: 80}], clusterIP: none}",
-           "spec.clusterIP: \"none\" is no address"},
-          {"{selector: {a: b}, ports: [{port: 80}], clusterIP: 10.96.0.7}",
-           "spec.clusterIP: 10.96.0.7 is the address of Service bookshop/stock"},
-          {"{selector: {app: redis}, ports: [{port: 6379, appProtocol: http}]}",
-           "spec.ports[0]: speaks HTTP, but port 6379 of Workload bookshop/redis-a is TCP"},
-      });
+  RefusesAll("v1", "Service",
+             {
+                 {"{ports: [{port: 80}]}", "spec.selector: required"},
+                 {"{selector: {a: b}}", "spec.ports: required"},
+                 {"{selector: {a: b}, ports: [{port: 0}]}",
+                  "spec.ports[0].port: 0 is not between 1 and 65535"},
+                 {"{selector: {a: b}, ports: [{port: 80, protocol: UDP}]}",
+                  "spec.ports[0].protocol: \"UDP\" is not honoured"},
+                 {"{selector: {a: b}, ports: [{port: 80}, {port: 81}]}",
+                  "spec.ports[0].name: required when there are several ports"},
+                 {"{selector: {a: b}, ports: [{name: a, port: 80}, {name: a, port: 81}]}",
+                  "spec.ports[1].name: \"a\" given twice"},
+                 {"{selector: {a: b}, ports: [{name: a, port: 80}, {name: b, port: 80}]}",
+                  "spec.ports[1].port: 80 given twice"},
+                 {"{selector: {a: b}, ports: [{name: A, port: 80}]}",
+                  "spec.ports[0].name: \"A\" is not a DNS label"},
+                 {"{selector: {a: b}, ports: [{port: 80, targetPort: 70000}]}",
+                  "spec.ports[0].targetPort: neither a port number nor a port name"},
+                 {"{selector: {a: b}, ports: [{port: 80, targetPort: 80.5}]}",
+                  "spec.ports[0].targetPort: neither a port number nor a port name"},
+                 {"{selector: {a: b}, ports: [{port: 80, targetPort: [80]}]}",
+                  "spec.ports[0].targetPort: neither a port number nor a port name"},
+                 {"{selector: {a: b}, ports: [{port: 80}], type: ExternalName}",
+                  "spec.type: \"ExternalName\" is not honoured"},
+                 {"{selector: {a: b}, ports: [{port: 80}], sessionAffinity: ClientIP}",
+                  "spec.sessionAffinity: \"ClientIP\" is not honoured"},
+                 {"{selector: {a: b}, ports: [{port: 80}], internalTrafficPolicy: Local}",
+                  "spec.internalTrafficPolicy: \"Local\" is not honoured"},
+                 {"{selector: {a: b}, ports: [{port: 80}], publishNotReadyAddresses: true}",
+                  "spec.publishNotReadyAddresses: true is not honoured"},
+                 {"{selector: {a: b}, ports: [{port: 80}], clusterIP: none}",
+                  "spec.clusterIP: \"none\" is no address"},
+                 {"{selector: {a: b}, ports: [{port: 80}], clusterIP: 10.96.0.7}",
+                  "spec.clusterIP: 10.96.0.7 is the address of Service bookshop/stock"},
+                 {"{selector: {app: redis}, ports: [{port: 6379, appProtocol: http}]}",
+                  "spec.ports[0]: speaks HTTP, but port 6379 of Workload bookshop/redis-a is TCP"},
+             });
 }
 
 SCENARIO("a Workload that cannot be meant is refused") {
-  RefusesAll("heddle.dev/v1", "Workload",
-             {
-                 {"{}", "spec.address: \"\" is no address"},
-                 {"{address: localhost}", "spec.address: \"localhost\" is no address"},
-                 {"{address: 0.0.0.0}", "spec.address: \"0.0.0.0\" is no address"},
-                 {"{address: 127.0.1.1}",
-                  "spec.address: 127.0.1.1 is the address of Workload bookshop/web-a"},
-                 {"{address: 127.0.9.1, serviceAccount: A}",
-                  "spec.serviceAccount: \"A\" is not a DNS label"},
-                 {"{address: 127.0.9.1, weight: 129}", "spec.weight: 129 is not between 1 and 128"},
-                 {"{address: 127.0.9.1, weight: -1}", "spec.weight: -1 is not between 1 and 128"},
-                 {"{address: 127.0.9.1, ports: [{port: 0}]}",
-                  "spec.ports[0].port: 0 is not between 1 and 65535"},
-                 {"{address: 127.0.9.1, ports: [{port: 1}, {port: 1}]}",
-                  "spec.ports: port given twice"},
-                 {"{address: 127.0.9.1, ports: [{name: a, port: 1}, {name: a, port: 2}]}",
-                  "spec.ports[1].name: \"a\" given twice"},
-                 {"{address: 127.0.9.1, ports: [{port: 15001}]}",
-                  "spec.ports[0].port: 15001 is the sidecar's own"},
-                 {"{address: 127.0.9.1, ports: [{port: 1, appPort: 1}]}",
-                  "spec.ports[0].appPort: 1 is taken by another port"},
-                 {"{address: 127.0.9.1, ports: [{port: 1, appPort: 3}, {port: 2, appPort: 3}]}",
-                  "spec.ports[1].appPort: 3 is taken by another port"},
-                 {"{address: 127.0.9.1, ports: [{port: 1, appPort: 70000}]}",
-                  "spec.ports[0].appPort: 70000 is not between 1 and 65535"},
-             });
+  RefusesAll(
+      "heddle.dev/v1", "Workload",
+      {
+          {"{}", "spec.address: \"\" is no address"},
+          {"{address: localhost}", "spec.address: \"localhost\" is no address"},
+          {"{address: 0.0.0.0}", "spec.address: \"0.0.0.0\" is no address"},
+          {"{address: 127.0.1.1}",
+           "spec.address: 127.0.1.1 is the address of Workload bookshop/web-a"},
+          {"{address: 127.0.9.1, serviceAccount: A}",
+           "spec.serviceAccount: \"A\" is not a DNS label"},
+          {"{address: 127.0.9.1, weight: 129}", "spec.weight: 129 is not between 1 and 128"},
+          {"{address: 127.0.9.1, weight: -1}", "spec.weight: -1 is not between 1 and 128"},
+          {"{address: 127.0.9.1, ports: [{port: 0}]}",
+           "spec.ports[0].port: 0 is not between 1 and 65535"},
+          {"{address: 127.0.9.1, ports: [{port: 1}, {port: 1}]}", "spec.ports: port given twice"},
+          {"{address: 127.0.9.1, ports: [{name: a, port: 1}, {name: a, port: 2}]}",
+           "spec.ports[1].name: \"a\" given twice"},
+          {"{address: 127.0.9.1, ports: [{port: 15001}]}",
+           "spec.ports[0].port: 15001 is the sidecar's own"},
+          {"{address: 127.0.9.1, ports: [{port: 1, appPort: 1}]}",
+           "spec.ports[0].appPort: 1 is taken by another port"},
+          {"{address: 127.0.9.1, ports: [{port: 1, appPort: 3}, {port: 2, appPort: 3}]}",
+           "spec.ports[1].appPort: 3 is taken by another port"},
+          {"{address: 127.0.9.1, ports: [{port: 1, appPort: 70000}]}",
+           "spec.ports[0].appPort: 70000 is not between 1 and 65535"},
+      });
 }
 
 SCENARIO("an HTTPRoute that cannot be meant is refused") {
@@ -136,7 +134,8 @@ SCENARIO("an HTTPRoute that cannot be meant is refused") {
       {rule("matches: [{path: {type: RegularExpression, value: '('}}]"),
        "spec.rules[0].matches[0].path.value: not a regular expression (RE2): missing )"},
       {rule("matches: [{path: {type: Fuzzy}}]"), "spec.rules[0].matches[0].path.type: found Fuzzy"},
-      {rule("matches: [{method: get}]"), "spec.rules[0].matches[0].method: \"get\" is not one of GET"},
+      {rule("matches: [{method: get}]"),
+       "spec.rules[0].matches[0].method: \"get\" is not one of GET"},
       {rule("matches: [{headers: [{name: 'a b', value: c}]}]"),
        "spec.rules[0].matches[0].headers[0].name: \"a b\" is not a header name"},
       {rule("matches: [{headers: [{name: a, value: b}, {name: A, value: c}]}]"),
@@ -150,12 +149,15 @@ SCENARIO("an HTTPRoute that cannot be meant is refused") {
        "spec.rules[0].filters[0].requestRedirect: required by the type"},
       {rule("filters: [{type: URLRewrite, urlRewrite: {}, requestRedirect: {}}]"),
        "spec.rules[0].filters[0].requestRedirect: is not of the type"},
-      {rule("filters: [{type: RequestMirror}]"), "spec.rules[0].filters[0].type: found RequestMirror"},
+      {rule("filters: [{type: RequestMirror}]"),
+       "spec.rules[0].filters[0].type: found RequestMirror"},
       {rule("filters: [{type: RequestRedirect, requestRedirect: {statusCode: 304}}]"),
        "spec.rules[0].filters[0].requestRedirect.statusCode: 304 is not 301"},
-      {rule("filters: [{type: RequestRedirect, requestRedirect: {}}], backendRefs: [{name: reviews}]"),
+      {rule("filters: [{type: RequestRedirect, requestRedirect: {}}], backendRefs: [{name: "
+            "reviews}]"),
        "spec.rules[0].backendRefs: not together with RequestRedirect"},
-      {rule("filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: Host, value: "
+      {rule("filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: Host, "
+            "value: "
             "a}]}}]"),
        "spec.rules[0].filters[0].requestHeaderModifier.set[0].name: use URLRewrite"},
       {rule("filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a, A]}}]"),
@@ -165,8 +167,10 @@ SCENARIO("an HTTPRoute that cannot be meant is refused") {
        "spec.rules[0].filters: ReplacePrefixMatch needs PathPrefix"},
       {rule("timeouts: {request: 1s, backendRequest: 2s}"),
        "spec.rules[0].timeouts.backendRequest: longer than timeouts.request"},
-      {rule("timeouts: {request: 1.5s}"), "spec.rules[0].timeouts.request: \"1.5s\" is not a duration"},
-      {rule("retry: {codes: [200]}"), "spec.rules[0].retry.codes[0]: 200 is not between 400 and 599"},
+      {rule("timeouts: {request: 1.5s}"),
+       "spec.rules[0].timeouts.request: \"1.5s\" is not a duration"},
+      {rule("retry: {codes: [200]}"),
+       "spec.rules[0].retry.codes[0]: 200 is not between 400 and 599"},
       {rule("retry: {attempts: 11}"), "spec.rules[0].retry.attempts: 11 is not between 1 and 10"},
       {rule("backend: []"), "unknown field"},
   };
@@ -205,7 +209,8 @@ SCENARIO("a BackendPolicy that cannot be meant is refused") {
       {"{}", "spec.targetRef: required"},
       {"{targetRef: {kind: Pod, name: a}}", "spec.targetRef.kind: \"Pod\" is not \"Service\""},
       {"{targetRef: {kind: Service}}", "spec.targetRef.name: required"},
-      {"{targetRef: {group: x, kind: Service, name: reviews}}", "spec.targetRef.group: \"x\" is not"},
+      {"{targetRef: {group: x, kind: Service, name: reviews}}",
+       "spec.targetRef.group: \"x\" is not"},
       {"{targetRef: {kind: Service, name: nope}}",
        "spec.targetRef.name: no such Service: bookshop/nope"},
       {"{targetRef: {kind: Service, name: reviews, sectionName: nope}}",
@@ -217,7 +222,8 @@ SCENARIO("a BackendPolicy that cannot be meant is refused") {
       {with("retries: {attempts: 11}"), "spec.retries.attempts: 11 is not between 0 and 10"},
       {with("retries: {on: [5XX]}"), "spec.retries.on[0]: unknown condition \"5XX\""},
       {with("retries: {on: ['200']}"), "spec.retries.on[0]: unknown condition \"200\""},
-      {with("retries: {onIdempotent: [x]}"), "spec.retries.onIdempotent[0]: unknown condition \"x\""},
+      {with("retries: {onIdempotent: [x]}"),
+       "spec.retries.onIdempotent[0]: unknown condition \"x\""},
       {with("retries: {sameForAllMethods: true, onIdempotent: [5xx]}"),
        "spec.retries.onIdempotent: has no meaning with sameForAllMethods"},
       {with("timeouts: {request: 1s}, retries: {perTryTimeout: 1s}"),
@@ -257,7 +263,8 @@ SCENARIO("an AuthorizationPolicy that cannot be meant is refused") {
            "spec.rules[0].from[0].principals[0]: \"a*b\": '*' may stand once"},
           {"{rules: [{from: [{notPrincipals: ['*a*']}]}]}",
            "spec.rules[0].from[0].notPrincipals[0]: \"*a*\": '*' may stand once"},
-          {"{rules: [{from: [{namespaces: ['**']}]}]}", "spec.rules[0].from[0].namespaces[0]: \"**\""},
+          {"{rules: [{from: [{namespaces: ['**']}]}]}",
+           "spec.rules[0].from[0].namespaces[0]: \"**\""},
           {"{rules: [{from: [{serviceAccounts: ['a/*']}]}]}",
            "spec.rules[0].from[0].serviceAccounts[0]: \"a/*\" is not namespace/service-account"},
           {"{rules: [{from: [{serviceAccounts: [a], principals: [b]}]}]}",
@@ -280,27 +287,28 @@ SCENARIO("an AuthorizationPolicy that cannot be meant is refused") {
 }
 
 SCENARIO("a WorkloadPolicy that cannot be meant is refused") {
-  RefusesAll("heddle.dev/v1", "WorkloadPolicy",
-             {
-                 {"{mtls: {mode: LOOSE}}", "spec.mtls.mode: found LOOSE"},
-                 {"{mtls: {ports: {0: STRICT}}}", "0 is not between 1 and 65535"},
-                 {"{mtls: {ports: {80: MODE_UNSPECIFIED}}}", "not one of PERMISSIVE, STRICT, DISABLE"},
-                 {"{egress: {services: ['a/b/c']}}",
-                  "spec.egress.services[0]: \"a/b/c\" is not name, namespace/name"},
-                 {"{egress: {services: ['*/x']}}", "spec.egress.services[0]: \"*/x\" is not name"},
-                 {"{egress: {services: [reviews, nope]}}",
-                  "spec.egress.services[1]: no such Service: bookshop/nope"},
-                 {"{egress: {services: [other/x]}}",
-                  "spec.egress.services[0]: no such Service: other/x"},
-                 {"{egress: {unlisted: MAYBE}}", "spec.egress.unlisted: found MAYBE"},
-             });
+  RefusesAll(
+      "heddle.dev/v1", "WorkloadPolicy",
+      {
+          {"{mtls: {mode: LOOSE}}", "spec.mtls.mode: found LOOSE"},
+          {"{mtls: {ports: {0: STRICT}}}", "0 is not between 1 and 65535"},
+          {"{mtls: {ports: {80: MODE_UNSPECIFIED}}}", "not one of PERMISSIVE, STRICT, DISABLE"},
+          {"{egress: {services: ['a/b/c']}}",
+           "spec.egress.services[0]: \"a/b/c\" is not name, namespace/name"},
+          {"{egress: {services: ['*/x']}}", "spec.egress.services[0]: \"*/x\" is not name"},
+          {"{egress: {services: [reviews, nope]}}",
+           "spec.egress.services[1]: no such Service: bookshop/nope"},
+          {"{egress: {services: [other/x]}}", "spec.egress.services[0]: no such Service: other/x"},
+          {"{egress: {unlisted: MAYBE}}", "spec.egress.unlisted: found MAYBE"},
+      });
 }
 
 SCENARIO("a MeshConfig that cannot be meant is refused") {
   RefusesAll(
       "heddle.dev/v1", "MeshConfig",
       {
-          {"{trustDomain: other}", "spec.trustDomain: \"other\" is not heddle-control's trust domain"},
+          {"{trustDomain: other}",
+           "spec.trustDomain: \"other\" is not heddle-control's trust domain"},
           {"{clusterDomain: a_b}", "spec.clusterDomain: not a DNS name"},
           {"{rootNamespace: A}", "spec.rootNamespace: \"A\" is not a DNS label"},
           {"{mtls: {ports: {80: STRICT}}}", "spec.mtls.ports: only in a WorkloadPolicy"},
@@ -373,9 +381,10 @@ kind: WorkloadPolicy
 metadata: {name: b, namespace: bookshop}
 spec: {selector: {matchLabels: {app: web}}}
 )");
-  REQUIRE(workload.problems.at(0).ToString() ==
-          "more.yaml:10: WorkloadPolicy bookshop/b: spec.selector: selects Workload bookshop/web-a, "
-          "as WorkloadPolicy bookshop/a does");
+  REQUIRE(
+      workload.problems.at(0).ToString() ==
+      "more.yaml:10: WorkloadPolicy bookshop/b: spec.selector: selects Workload bookshop/web-a, "
+      "as WorkloadPolicy bookshop/a does");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ SCENARIO("durations are written as the Gateway API writes them") {
     REQUIRE(ParseDuration(c.text).has_value());
     REQUIRE(*ParseDuration(c.text) == c.value);
   }
-  for (const char* text : {"", "1", "s", "1.5s", "-1s", "100000s", "1s2s3s4s5s", "1s ", "1d", "inf"}) {
+  for (const char* text :
+       {"", "1", "s", "1.5s", "-1s", "100000s", "1s2s3s4s5s", "1s ", "1d", "inf"}) {
     CAPTURE(text);
     REQUIRE_FALSE(ParseDuration(text).has_value());
   }
@@ -29,11 +30,13 @@ SCENARIO("durations are written as the Gateway API writes them") {
 
 SCENARIO("names are DNS labels") {
   for (const char* text : {"a", "a-b", "0", "a1"}) REQUIRE(IsDnsLabel(text));
-  for (const char* text : {"", "-a", "a-", "A", "a.b", "a_b", "a b"}) REQUIRE_FALSE(IsDnsLabel(text));
+  for (const char* text : {"", "-a", "a-", "A", "a.b", "a_b", "a b"})
+    REQUIRE_FALSE(IsDnsLabel(text));
   REQUIRE(IsDnsLabel(std::string(63, 'a')));
   REQUIRE_FALSE(IsDnsLabel(std::string(64, 'a')));
   for (const char* text : {"a", "a.b", "a-1.b.c"}) REQUIRE(IsDnsSubdomain(text));
-  for (const char* text : {"", ".", "a.", ".a", "a..b", "a_b.c"}) REQUIRE_FALSE(IsDnsSubdomain(text));
+  for (const char* text : {"", ".", "a.", ".a", "a..b", "a_b.c"})
+    REQUIRE_FALSE(IsDnsSubdomain(text));
 }
 
 SCENARIO("addresses and ranges come out in one spelling") {

@@ -1,6 +1,5 @@
 // What a World makes of valid objects.
 #include <catch2/catch.hpp>
-
 #include <string>
 
 #include "test/control_plane/support/bookshop.h"
@@ -140,7 +139,8 @@ spec: {selector: {app: far}, ports: [{name: http, port: 80}]}
           world->FindWorkload({"bookshop", "redis-a"})->egress);
 }
 
-SCENARIO("a backend policy replaces the mesh's defaults part by part, and one for a port the other") {
+SCENARIO(
+    "a backend policy replaces the mesh's defaults part by part, and one for a port the other") {
   const auto world = Bookshop(R"(
 apiVersion: heddle.dev/v1
 kind: MeshConfig
@@ -165,7 +165,9 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: two, namespace: bookshop}
-spec: {selector: {app: web}, ports: [{name: http-a, port: 1, targetPort: 9000}, {name: http-b, port: 2, targetPort: 9000}]}
+spec:
+  selector: {app: web}
+  ports: [{name: http-a, port: 1, targetPort: 9000}, {name: http-b, port: 2, targetPort: 9000}]
 )");
   const auto& two = *world->FindService({"bookshop", "two"});
   REQUIRE(two.ports[0].backend.retries.attempts == 1);
@@ -178,7 +180,8 @@ spec: {selector: {app: web}, ports: [{name: http-a, port: 1, targetPort: 9000}, 
 
 SCENARIO("equal objects give equal digests in whichever files and order they stand") {
   const auto one = test::BuildFiles({{"a", test::kServices}, {"b", test::kWorkloads}}).world;
-  const auto two = test::BuildFiles({{"x", std::string(test::kWorkloads) + "---" + test::kServices}}).world;
+  const auto two =
+      test::BuildFiles({{"x", std::string(test::kWorkloads) + "---" + test::kServices}}).world;
   REQUIRE(one->digest == two->digest);
   const auto three = Bookshop(R"(
 apiVersion: heddle.dev/v1
@@ -200,7 +203,7 @@ metadata:
   annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
   creationTimestamp: "2024-05-01T10:00:00Z"
   labels: {a: b}
-  managedFields: [{apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:spec": {}}, manager: kubectl}]
+  managedFields: [{apiVersion: v1, fieldsV1: {"f:spec": {}}, manager: kubectl}]
   name: from-cluster
   namespace: bookshop
   resourceVersion: "123"
@@ -213,7 +216,8 @@ spec:
   internalTrafficPolicy: Cluster
   ipFamilies: [IPv4]
   ipFamilyPolicy: SingleStack
-  ports: [{appProtocol: kubernetes.io/h2c, name: web, nodePort: 30001, port: 80, protocol: TCP, targetPort: 9000}]
+  ports:
+  - {appProtocol: kubernetes.io/h2c, name: web, nodePort: 30001, port: 80, targetPort: 9000}
   selector: {app: web}
   sessionAffinity: None
   type: LoadBalancer

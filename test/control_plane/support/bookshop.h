@@ -129,8 +129,8 @@ inline model::BuildResult BuildFiles(const std::vector<NamedText>& files,
 // The bookshop with further documents.
 inline model::BuildResult BuildBookshop(const std::string& more = "",
                                         const model::WorldOptions& options = {}) {
-  return BuildFiles({{"services.yaml", kServices}, {"workloads.yaml", kWorkloads}, {"more.yaml", more}},
-                    options);
+  return BuildFiles(
+      {{"services.yaml", kServices}, {"workloads.yaml", kWorkloads}, {"more.yaml", more}}, options);
 }
 
 }  // namespace heddle::test

@@ -34,8 +34,8 @@ std::string SansOf(const UpstreamTlsContext& tls) {
   std::string out;
   const auto& validation = tls.common_tls_context().combined_validation_context();
   for (const auto& san : validation.default_validation_context().match_typed_subject_alt_names())
-    out += (san.matcher().has_exact() ? "=" : "^") + san.matcher().exact() + san.matcher().prefix() +
-           " ";
+    out += (san.matcher().has_exact() ? "=" : "^") + san.matcher().exact() +
+           san.matcher().prefix() + " ";
   return out;
 }
 
@@ -69,7 +69,11 @@ constexpr char kOutsider[] = R"(
 apiVersion: heddle.dev/v1
 kind: Workload
 metadata: {name: outsider, namespace: bookshop, labels: {app: APP}}
-spec: {address: 127.0.1.99, sidecar: NONE, serviceAccount: outsider, ports: [{name: NAME, port: PORT}]}
+spec:
+  address: 127.0.1.99
+  sidecar: NONE
+  serviceAccount: outsider
+  ports: [{name: NAME, port: PORT}]
 )";
 
 std::string Outsider(const std::string& app, const std::string& name, const std::string& port) {
@@ -112,7 +116,8 @@ kind: Service
 metadata: {name: legacy, namespace: bookshop}
 spec: {selector: {app: legacy}, ports: [{name: http, port: 80, targetPort: 8000}]}
 ---)";
-  const Cluster cluster = ClusterOf(service + Outsider("legacy", "http", "8000"), "legacy.bookshop:80");
+  const Cluster cluster =
+      ClusterOf(service + Outsider("legacy", "http", "8000"), "legacy.bookshop:80");
   REQUIRE_FALSE(cluster.has_transport_socket());
   REQUIRE(cluster.transport_socket_matches().empty());
   REQUIRE(HttpOf(cluster) == "h1");
@@ -157,7 +162,12 @@ spec:
   loadBalancer: {algorithm: ROUND_ROBIN}
   timeouts: {connect: 250ms}
   retries: {budget: {percent: 10.5, minConcurrency: 3}}
-  outlierDetection: {consecutive5xx: 3, consecutiveGatewayFailures: 2, interval: 500ms, baseEjectionTime: 2s, maxEjectionPercent: 100}
+  outlierDetection:
+    consecutive5xx: 3
+    consecutiveGatewayFailures: 2
+    interval: 500ms
+    baseEjectionTime: 2s
+    maxEjectionPercent: 100
   limits: {connections: 1, pendingRequests: 2, requests: 3}
 )",
                                     "reviews.bookshop:9080");
@@ -226,10 +236,10 @@ SCENARIO("the application is reached by the protocol of its port") {
       web.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
   REQUIRE(address.address() == "127.0.1.1");
   REQUIRE(address.port_value() == 19000);
-  REQUIRE(HttpOf(Get<Cluster>(*SnapshotOf("", "stock-a"), ResourceType::kCluster, "inbound:9090")) ==
-          "h2");
-  REQUIRE(HttpOf(Get<Cluster>(*SnapshotOf("", "redis-a"), ResourceType::kCluster, "inbound:6379")) ==
-          "none");
+  REQUIRE(HttpOf(Get<Cluster>(*SnapshotOf("", "stock-a"), ResourceType::kCluster,
+                              "inbound:9090")) == "h2");
+  REQUIRE(HttpOf(Get<Cluster>(*SnapshotOf("", "redis-a"), ResourceType::kCluster,
+                              "inbound:6379")) == "none");
   // With interception it listens on the port itself.
   const auto intercepted =
       Get<Cluster>(*SnapshotOf("", "web-a", true), ResourceType::kCluster, "inbound:9000");
@@ -238,7 +248,8 @@ SCENARIO("the application is reached by the protocol of its port") {
   REQUIRE(local.address().socket_address().port_value() == 9000);
 }
 
-constexpr char kTracing[] = "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: {tracing: {";
+constexpr char kTracing[] =
+    "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: {tracing: {";
 
 SCENARIO("spans go to a collector, or to heddle-control over mutual TLS") {
   const auto collector = Get<Cluster>(

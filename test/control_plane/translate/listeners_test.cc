@@ -39,7 +39,8 @@ std::string ChainText(const listener::FilterChain& in) {
   if (!match.transport_protocol().empty()) out += " " + match.transport_protocol();
   out += "]";
   if (in.has_transport_socket()) out += " over " + in.transport_socket().name().substr(24);
-  for (const auto& one : in.filters()) out += " " + one.name().substr(sizeof("envoy.filters.network.") - 1);
+  for (const auto& one : in.filters())
+    out += " " + one.name().substr(sizeof("envoy.filters.network.") - 1);
   return out + "\n";
 }
 
@@ -50,8 +51,10 @@ std::string ChainTexts(const Listener& in) {
 }
 
 std::string WithMode(const std::string& mode) {
-  return "apiVersion: heddle.dev/v1\nkind: WorkloadPolicy\nmetadata: {name: p, namespace: bookshop}\n"
-         "spec: {mtls: {mode: " + mode + "}}\n";
+  return "apiVersion: heddle.dev/v1\nkind: WorkloadPolicy\nmetadata: {name: p, namespace: "
+         "bookshop}\n"
+         "spec: {mtls: {mode: " +
+         mode + "}}\n";
 }
 
 SCENARIO("a sidecar has its inbound ports, one way out for HTTP and one for each TCP service") {
@@ -78,8 +81,9 @@ SCENARIO("a TCP service whose port the address has already is left out, with the
   const auto snapshot = SnapshotOf("", "redis-a");
   REQUIRE(Names(*snapshot, ResourceType::kListener) == "inbound_6379 outbound");
   REQUIRE(snapshot->notices ==
-          std::vector<std::string>{"no outbound listener for redis.bookshop:6379: 127.0.1.7:6379 is taken "
-                                   "by the workload itself"});
+          std::vector<std::string>{
+              "no outbound listener for redis.bookshop:6379: 127.0.1.7:6379 is taken "
+              "by the workload itself"});
   const auto second = SnapshotOf(R"(
 apiVersion: v1
 kind: Service
@@ -87,8 +91,9 @@ metadata: {name: cache, namespace: bookshop}
 spec: {selector: {app: redis}, ports: [{name: redis, port: 6379}]}
 )",
                                  "web-a");
-  REQUIRE(second->notices == std::vector<std::string>{"no outbound listener for redis.bookshop:6379: "
-                                                      "127.0.1.1:6379 is taken by cache.bookshop:6379"});
+  REQUIRE(second->notices ==
+          std::vector<std::string>{"no outbound listener for redis.bookshop:6379: "
+                                   "127.0.1.1:6379 is taken by cache.bookshop:6379"});
 }
 
 SCENARIO("a port without appPort has nothing behind it when nothing intercepts") {
@@ -119,7 +124,8 @@ SCENARIO("the mode of mutual TLS decides the ways in") {
   const Listener strict = inbound(WithMode("STRICT"));
   REQUIRE(FiltersOf(strict).empty());
   REQUIRE(ChainTexts(strict) == "inbound_9000_tls[] over tls http_connection_manager\n");
-  REQUIRE(ChainTexts(inbound(WithMode("DISABLE"))) == "inbound_9000_plain[] http_connection_manager\n");
+  REQUIRE(ChainTexts(inbound(WithMode("DISABLE"))) ==
+          "inbound_9000_plain[] http_connection_manager\n");
 
   DownstreamTlsContext tls;
   REQUIRE(strict.filter_chains(0).transport_socket().typed_config().UnpackTo(&tls));
@@ -184,10 +190,11 @@ spec: {selector: {app: redis}, clusterIP: None, ports: [{name: amqp, port: 5672,
   REQUIRE(ChainTexts(inbound) ==
           "inbound_9000_tls[9000 tls] over tls http_connection_manager\n"
           "inbound_9000_plain[9000 raw_buffer] http_connection_manager\n");
-  REQUIRE(Names(*snapshot, ResourceType::kCluster) ==
-          "blackhole catalog.bookshop:9080 inbound:9000 passthrough queue.bookshop:5672 "
-          "redis.bookshop:6379 reviews-v1.bookshop:9080 reviews-v2.bookshop:9080 reviews.bookshop:9080 "
-          "stock.bookshop:9090 web.bookshop:9000");
+  REQUIRE(
+      Names(*snapshot, ResourceType::kCluster) ==
+      "blackhole catalog.bookshop:9080 inbound:9000 passthrough queue.bookshop:5672 "
+      "redis.bookshop:6379 reviews-v1.bookshop:9080 reviews-v2.bookshop:9080 reviews.bookshop:9080 "
+      "stock.bookshop:9090 web.bookshop:9000");
 }
 
 SCENARIO("with interception unlisted destinations may be refused") {
@@ -205,11 +212,15 @@ spec: {egress: {unlisted: DENY}}
 SCENARIO("an access log goes to standard output or to a file of the workload's own") {
   const auto log = [](const std::string& spec, bool tcp) {
     const auto snapshot = SnapshotOf(
-        "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: {accessLog: " + spec + "}\n",
+        "apiVersion: heddle.dev/v1\nkind: MeshConfig\nmetadata: {name: m}\nspec: {accessLog: " +
+            spec + "}\n",
         "web-a");
     if (!tcp) return ManagerOf(ListenerOf(*snapshot, "inbound_9000").filter_chains(0)).access_log();
     TcpProxy proxy;
-    ListenerOf(*snapshot, "outbound_tcp_redis.bookshop_6379").filter_chains(0).filters(0).typed_config()
+    ListenerOf(*snapshot, "outbound_tcp_redis.bookshop_6379")
+        .filter_chains(0)
+        .filters(0)
+        .typed_config()
         .UnpackTo(&proxy);
     return proxy.access_log();
   };
@@ -222,12 +233,14 @@ SCENARIO("an access log goes to standard output or to a file of the workload's o
   }
   REQUIRE(log("{text: '%REQ(:METHOD)%'}", false)[0].typed_config().UnpackTo(&standard));
   REQUIRE(standard.log_format().text_format_source().inline_string() == "%REQ(:METHOD)%\n");
-  REQUIRE(log("{format: JSON, json: {m: '%REQ(:METHOD)%'}}", false)[0].typed_config().UnpackTo(&standard));
+  REQUIRE(log("{format: JSON, json: {m: '%REQ(:METHOD)%'}}", false)[0].typed_config().UnpackTo(
+      &standard));
   REQUIRE(standard.log_format().json_format().fields_size() == 1);
   REQUIRE(log("{format: JSON}", false)[0].typed_config().UnpackTo(&standard));
   REQUIRE(standard.log_format().json_format().fields().contains("response_flags"));
   ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
-  REQUIRE(log("{path: '/tmp/{namespace}/{workload}.log'}", false)[0].typed_config().UnpackTo(&file));
+  REQUIRE(
+      log("{path: '/tmp/{namespace}/{workload}.log'}", false)[0].typed_config().UnpackTo(&file));
   REQUIRE(file.path() == "/tmp/bookshop/web-a.log");
 }
 
@@ -248,7 +261,8 @@ spec: {tracing: {samplingPercent: 12.5, collector: "127.0.0.1:4317"}}
     REQUIRE(otel.service_name() == "web.bookshop");
     REQUIRE(otel.grpc_service().envoy_grpc().cluster_name() == "otlp");
   }
-  REQUIRE_FALSE(ManagerOf(ListenerOf(*SnapshotOf("", "web-a"), "outbound").filter_chains(0)).has_tracing());
+  REQUIRE_FALSE(
+      ManagerOf(ListenerOf(*SnapshotOf("", "web-a"), "outbound").filter_chains(0)).has_tracing());
 }
 
 }  // namespace

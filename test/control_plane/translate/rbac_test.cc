@@ -41,26 +41,41 @@ std::string Join(const char* name, const List& list) {
 
 std::string Text(const rbac::Principal& in) {
   switch (in.identifier_case()) {
-    case rbac::Principal::kAndIds: return Join("and", in.and_ids().ids());
-    case rbac::Principal::kOrIds: return Join("or", in.or_ids().ids());
-    case rbac::Principal::kAny: return "any";
-    case rbac::Principal::kAuthenticated: return Text(in.authenticated().principal_name());
-    case rbac::Principal::kDirectRemoteIp: return Text(in.direct_remote_ip());
-    case rbac::Principal::kNotId: return "not " + Text(in.not_id());
-    default: return "?";
+    case rbac::Principal::kAndIds:
+      return Join("and", in.and_ids().ids());
+    case rbac::Principal::kOrIds:
+      return Join("or", in.or_ids().ids());
+    case rbac::Principal::kAny:
+      return "any";
+    case rbac::Principal::kAuthenticated:
+      return Text(in.authenticated().principal_name());
+    case rbac::Principal::kDirectRemoteIp:
+      return Text(in.direct_remote_ip());
+    case rbac::Principal::kNotId:
+      return "not " + Text(in.not_id());
+    default:
+      return "?";
   }
 }
 
 std::string Text(const rbac::Permission& in) {
   switch (in.rule_case()) {
-    case rbac::Permission::kAndRules: return Join("and", in.and_rules().rules());
-    case rbac::Permission::kOrRules: return Join("or", in.or_rules().rules());
-    case rbac::Permission::kAny: return "any";
-    case rbac::Permission::kHeader: return Text(in.header());
-    case rbac::Permission::kUrlPath: return "path" + Text(in.url_path().path());
-    case rbac::Permission::kDestinationPort: return "port " + std::to_string(in.destination_port());
-    case rbac::Permission::kNotRule: return "not " + Text(in.not_rule());
-    default: return "?";
+    case rbac::Permission::kAndRules:
+      return Join("and", in.and_rules().rules());
+    case rbac::Permission::kOrRules:
+      return Join("or", in.or_rules().rules());
+    case rbac::Permission::kAny:
+      return "any";
+    case rbac::Permission::kHeader:
+      return Text(in.header());
+    case rbac::Permission::kUrlPath:
+      return "path" + Text(in.url_path().path());
+    case rbac::Permission::kDestinationPort:
+      return "port " + std::to_string(in.destination_port());
+    case rbac::Permission::kNotRule:
+      return "not " + Text(in.not_rule());
+    default:
+      return "?";
   }
 }
 
@@ -68,7 +83,8 @@ std::string Text(const rbac::RBAC& in) {
   std::string out = rbac::RBAC::Action_Name(in.action());
   std::map<std::string, rbac::Policy> sorted(in.policies().begin(), in.policies().end());
   for (const auto& [name, policy] : sorted)
-    out += "\n" + name + ": " + Join("to", policy.permissions()) + " " + Join("from", policy.principals());
+    out += "\n" + name + ": " + Join("to", policy.permissions()) + " " +
+           Join("from", policy.principals());
   return out;
 }
 
@@ -79,9 +95,11 @@ std::string Document(const std::string& spec, const std::string& name = "p",
 }
 
 // One rule's policy, without its name.
-std::string Rule(const std::string& rule, Layer layer = Layer::kHttp, Action action = Action::kAllow) {
-  const auto world = WorldOf(Document(std::string("{action: ") +
-                                      (action == Action::kAllow ? "ALLOW" : "DENY") + ", rules: [" + rule + "]}"));
+std::string Rule(const std::string& rule, Layer layer = Layer::kHttp,
+                 Action action = Action::kAllow) {
+  const auto world =
+      WorldOf(Document(std::string("{action: ") + (action == Action::kAllow ? "ALLOW" : "DENY") +
+                       ", rules: [" + rule + "]}"));
   const Policies policies = PoliciesFor(*world, "bookshop", {});
   const std::string all = Text(RulesOf(world->mesh, policies, action, layer));
   const size_t at = all.find("rule[0]: ");
@@ -99,7 +117,8 @@ SCENARIO("callers are told by certificate, namespace, account and address") {
       {"{from: [{namespaces: [bookshop]}]}",
        "to(any) from(and(or(^spiffe://cluster.local/ns/bookshop/sa/)))"},
       {"{from: [{namespaces: ['*']}]}", "to(any) from(and(or(^spiffe://cluster.local/ns/)))"},
-      {"{from: [{namespaces: ['prod-*']}]}", "to(any) from(and(or(^spiffe://cluster.local/ns/prod-)))"},
+      {"{from: [{namespaces: ['prod-*']}]}",
+       "to(any) from(and(or(^spiffe://cluster.local/ns/prod-)))"},
       {"{from: [{notNamespaces: ['*-prod']}]}",
        "to(any) from(and(not or(~spiffe\\:\\/\\/cluster\\.local\\/ns\\/[^/]*\\-prod/sa/.*)))"},
       {"{from: [{serviceAccounts: [web, other/x]}]}",
@@ -125,8 +144,10 @@ SCENARIO("requests are told by port, host, method, path and headers") {
       {"{to: [{paths: [/a, '/b/*', '*.png', '*'], notPaths: [/c]}]}",
        "to(and(or(path=/a, path^/b/, path$.png, path^/), not or(path=/c))) from(any)"},
       {"{to: [{hosts: [a.b, '*.c', 'd.*', 'e:80', '*'], notHosts: [f]}]}",
-       "to(and(or(:authority~(?i)a\\.b(:[0-9]+)?, :authority~(?i).*\\.c(:[0-9]+)?, :authority~(?i)d\\..*, "
-       ":authority~(?i)e\\:80, :authority present), not or(:authority~(?i)f(:[0-9]+)?))) from(any)"},
+       "to(and(or(:authority~(?i)a\\.b(:[0-9]+)?, :authority~(?i).*\\.c(:[0-9]+)?, "
+       ":authority~(?i)d\\..*, "
+       ":authority~(?i)e\\:80, :authority present), not or(:authority~(?i)f(:[0-9]+)?))) "
+       "from(any)"},
       {"{to: [{headers: [{name: X-A, values: [a, 'b*'], notValues: [bc]}, {name: X-B}]}]}",
        "to(and(or(x-a=a, x-a^b), not or(x-a=bc), x-b present)) from(any)"},
       {"{to: [{methods: [GET]}, {ports: [80]}]}",
@@ -148,7 +169,8 @@ SCENARIO("on TCP, rules about HTTP stop whatever they were meant to stop") {
           "to(and(or(port 80)), and(or(port 81))) from(any)");
 }
 
-std::string HttpFilters(const std::string& more, const std::string& workload, const std::string& listener) {
+std::string HttpFilters(const std::string& more, const std::string& workload,
+                        const std::string& listener) {
   const auto in = Get<Listener>(*SnapshotOf(more, workload), ResourceType::kListener, listener);
   std::string out;
   for (const auto& chain : in.filter_chains()) {
@@ -172,12 +194,15 @@ const std::string kStrict =
 
 SCENARIO("DENY stands before ALLOW, both before the router, and other workloads have neither") {
   const std::string more =
-      kStrict + Document("{action: ALLOW, selector: {matchLabels: {app: stock}}, rules: [{from: "
-                         "[{serviceAccounts: [catalog]}]}]}",
-                         "allow") +
-      Document("{action: DENY, selector: {matchLabels: {app: stock}}, rules: [{from: [{serviceAccounts: "
-               "[web]}]}]}",
-               "deny");
+      kStrict +
+      Document(
+          "{action: ALLOW, selector: {matchLabels: {app: stock}}, rules: [{from: "
+          "[{serviceAccounts: [catalog]}]}]}",
+          "allow") +
+      Document(
+          "{action: DENY, selector: {matchLabels: {app: stock}}, rules: [{from: [{serviceAccounts: "
+          "[web]}]}]}",
+          "deny");
   REQUIRE(HttpFilters(more, "stock-a", "inbound_9090") ==
           "DENY\nns[bookshop]-policy[deny]-rule[0]: to(any) "
           "from(and(or(=spiffe://cluster.local/ns/bookshop/sa/web)))\n"
@@ -194,7 +219,8 @@ SCENARIO("a policy of the root namespace holds in every namespace") {
   const std::string deny = "{action: DENY, rules: [{}]}";
   REQUIRE(HttpFilters(kStrict + Document(deny, "p", "heddle-system"), "web-a", "inbound_9000") ==
           "DENY\nns[heddle-system]-policy[p]-rule[0]: to(any) from(any)\nrouter\n");
-  REQUIRE(HttpFilters(kStrict + Document(deny, "p", "other"), "web-a", "inbound_9000") == "router\n");
+  REQUIRE(HttpFilters(kStrict + Document(deny, "p", "other"), "web-a", "inbound_9000") ==
+          "router\n");
 }
 
 SCENARIO("in permissive mode both ways in are guarded") {
@@ -203,7 +229,8 @@ SCENARIO("in permissive mode both ways in are guarded") {
 
 SCENARIO("a TCP port is guarded before its bytes go on") {
   const auto in = Get<Listener>(
-      *SnapshotOf(kStrict + Document("{rules: [{from: [{serviceAccounts: [catalog]}]}]}"), "redis-a"),
+      *SnapshotOf(kStrict + Document("{rules: [{from: [{serviceAccounts: [catalog]}]}]}"),
+                  "redis-a"),
       ResourceType::kListener, "inbound_6379");
   const auto& filters = in.filter_chains(0).filters();
   REQUIRE(filters.size() == 2);
@@ -218,9 +245,9 @@ SCENARIO("a TCP port is guarded before its bytes go on") {
 
 SCENARIO("rules about paths see through doubled slashes") {
   const auto manager = [](const std::string& more) {
-    return ManagerOf(Get<Listener>(*SnapshotOf(kStrict + more, "web-a"), ResourceType::kListener,
-                                   "inbound_9000")
-                         .filter_chains(0));
+    return ManagerOf(
+        Get<Listener>(*SnapshotOf(kStrict + more, "web-a"), ResourceType::kListener, "inbound_9000")
+            .filter_chains(0));
   };
   REQUIRE(manager(Document("{}")).merge_slashes());
   REQUIRE_FALSE(manager("").merge_slashes());

@@ -1,6 +1,7 @@
+#include "control_plane/translate/routes.h"
+
 #include <catch2/catch.hpp>
 
-#include "control_plane/translate/routes.h"
 #include "test/control_plane/translate/snapshots.h"
 
 namespace heddle::translate {
@@ -14,17 +15,18 @@ std::string MatchText(const ::envoy::config::route::v3::RouteMatch& match) {
   if (match.has_path_separated_prefix()) out = "under " + match.path_separated_prefix();
   if (match.has_safe_regex()) out = "regex " + match.safe_regex().regex();
   for (const auto& one : match.headers())
-    out += ", " + one.name() + (one.string_match().has_exact() ? " = " + one.string_match().exact()
-                                                               : " ~ " + one.string_match().safe_regex().regex());
+    out += ", " + one.name() +
+           (one.string_match().has_exact() ? " = " + one.string_match().exact()
+                                           : " ~ " + one.string_match().safe_regex().regex());
   for (const auto& one : match.query_parameters())
-    out += ", ?" + one.name() + (one.string_match().has_exact() ? " = " + one.string_match().exact()
-                                                                : " ~ " + one.string_match().safe_regex().regex());
+    out += ", ?" + one.name() +
+           (one.string_match().has_exact() ? " = " + one.string_match().exact()
+                                           : " ~ " + one.string_match().safe_regex().regex());
   return out;
 }
 
 std::string ActionText(const Route& route) {
-  if (route.has_redirect())
-    return "redirect " + std::to_string(route.redirect().response_code());
+  if (route.has_redirect()) return "redirect " + std::to_string(route.redirect().response_code());
   if (route.has_direct_response())
     return "answer " + std::to_string(route.direct_response().status());
   if (!route.route().has_weighted_clusters()) return "to " + route.route().cluster();
@@ -36,13 +38,17 @@ std::string ActionText(const Route& route) {
 
 std::string RouteTexts(const VirtualHost& host) {
   std::string out;
-  for (const Route& one : host.routes()) out += MatchText(one.match()) + " -> " + ActionText(one) + "\n";
+  for (const Route& one : host.routes())
+    out += MatchText(one.match()) + " -> " + ActionText(one) + "\n";
   return out;
 }
 
 std::string Rules(const std::string& rules, const std::string& ns = "bookshop") {
-  return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: " +
-         ns + "}\nspec:\n  parentRefs: [{kind: Service, name: reviews, namespace: bookshop}]\n  rules:\n" +
+  return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, "
+         "namespace: " +
+         ns +
+         "}\nspec:\n  parentRefs: [{kind: Service, name: reviews, namespace: bookshop}]\n  "
+         "rules:\n" +
          rules;
 }
 
@@ -113,7 +119,9 @@ spec: {egress: {services: [reviews]}}
                                    "catalog-a");
   REQUIRE(Names(*snapshot, ResourceType::kCluster) ==
           "inbound:9080 reviews-v2.bookshop:9080 reviews.bookshop:9080");
-  REQUIRE(Get<RouteConfiguration>(*snapshot, ResourceType::kRoutes, "outbound").virtual_hosts_size() == 1);
+  REQUIRE(
+      Get<RouteConfiguration>(*snapshot, ResourceType::kRoutes, "outbound").virtual_hosts_size() ==
+      1);
 }
 
 SCENARIO("rules are tried in the Gateway API's order, whatever order they are written in") {
@@ -148,13 +156,16 @@ SCENARIO("rules are tried in the Gateway API's order, whatever order they are wr
 
 SCENARIO("between equal matches the older route wins, then the first by name") {
   const auto one = [](const std::string& name, const std::string& created, const std::string& to) {
-    return "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: " + name +
-           ", namespace: bookshop" + created + "}\nspec: {parentRefs: [{kind: Service, name: reviews}], "
-           "rules: [{retry: {}, backendRefs: [{name: " + to + "}]}]}\n";
+    return "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: " +
+           name + ", namespace: bookshop" + created +
+           "}\nspec: {parentRefs: [{kind: Service, name: reviews}], "
+           "rules: [{retry: {}, backendRefs: [{name: " +
+           to + "}]}]}\n";
   };
-  const VirtualHost host = Reviews(one("c", ", creationTimestamp: \"2024-01-02T00:00:00Z\"", "reviews") +
-                                   one("b", "", "reviews-v2") +
-                                   one("a", ", creationTimestamp: \"2024-01-03T00:00:00Z\"", "reviews-v1"));
+  const VirtualHost host =
+      Reviews(one("c", ", creationTimestamp: \"2024-01-02T00:00:00Z\"", "reviews") +
+              one("b", "", "reviews-v2") +
+              one("a", ", creationTimestamp: \"2024-01-03T00:00:00Z\"", "reviews-v1"));
   REQUIRE(RouteTexts(host) ==
           "prefix / -> to reviews.bookshop:9080\n"
           "prefix / -> to reviews-v1.bookshop:9080\n"
@@ -162,10 +173,10 @@ SCENARIO("between equal matches the older route wins, then the first by name") {
 }
 
 SCENARIO("a caller's own namespace may route a service differently, for itself alone") {
-  const std::string more = Rules("  - {retry: {}, backendRefs: [{name: reviews-v1}]}\n") + "---\n" +
-                           Rules("  - {retry: {}, backendRefs: [{name: reviews-v2, namespace: bookshop}]}\n",
-                                 "other") +
-                           R"(
+  const std::string more =
+      Rules("  - {retry: {}, backendRefs: [{name: reviews-v1}]}\n") + "---\n" +
+      Rules("  - {retry: {}, backendRefs: [{name: reviews-v2, namespace: bookshop}]}\n", "other") +
+      R"(
 ---
 apiVersion: heddle.dev/v1
 kind: Workload
@@ -193,8 +204,10 @@ SCENARIO("a method decides which way of retrying there is") {
 }
 
 std::string Policy(const std::string& text) {
-  return "apiVersion: heddle.dev/v1\nkind: BackendPolicy\nmetadata: {name: p, namespace: bookshop}\nspec: "
-         "{targetRef: {kind: Service, name: reviews}, " + text + "}\n";
+  return "apiVersion: heddle.dev/v1\nkind: BackendPolicy\nmetadata: {name: p, namespace: "
+         "bookshop}\nspec: "
+         "{targetRef: {kind: Service, name: reviews}, " +
+         text + "}\n";
 }
 
 SCENARIO("retries follow the backend policy") {
@@ -222,9 +235,10 @@ SCENARIO("retries follow the backend policy") {
 }
 
 SCENARIO("a route's own timeouts and retries beat the backend policy's") {
-  const VirtualHost host = Reviews(Policy("timeouts: {request: 3s}, retries: {attempts: 0}") + "---\n" +
-                                   Rules("  - {timeouts: {request: 9s, backendRequest: 2s}, retry: {codes: "
-                                         "[500], attempts: 3, backoff: 1s}, backendRefs: [{name: reviews}]}\n"));
+  const VirtualHost host =
+      Reviews(Policy("timeouts: {request: 3s}, retries: {attempts: 0}") + "---\n" +
+              Rules("  - {timeouts: {request: 9s, backendRequest: 2s}, retry: {codes: "
+                    "[500], attempts: 3, backoff: 1s}, backendRefs: [{name: reviews}]}\n"));
   const auto& action = host.routes(0).route();
   REQUIRE(action.timeout().seconds() == 9);
   const auto& retry = action.retry_policy();
@@ -236,12 +250,14 @@ SCENARIO("a route's own timeouts and retries beat the backend policy's") {
   REQUIRE(retry.retry_back_off().base_interval().seconds() == 1);
 }
 
-SCENARIO("header changes are made on the route or on one backend, and a percent sign is only that") {
+SCENARIO(
+    "header changes are made on the route or on one backend, and a percent sign is only that") {
   const VirtualHost host = Reviews(Rules(R"(
   - retry: {}
     filters:
     - type: RequestHeaderModifier
-      requestHeaderModifier: {set: [{name: X-A, value: 100%}], add: [{name: X-B, value: b}], remove: [X-C]}
+      requestHeaderModifier:
+        {set: [{name: X-A, value: 100%}], add: [{name: X-B, value: b}], remove: [X-C]}
     - type: ResponseHeaderModifier
       responseHeaderModifier: {set: [{name: Server, value: s}]}
     backendRefs:
@@ -257,7 +273,8 @@ SCENARIO("header changes are made on the route or on one backend, and a percent 
   REQUIRE(route.request_headers_to_add(1).append_action() == Option::APPEND_IF_EXISTS_OR_ADD);
   REQUIRE(route.request_headers_to_remove(0) == "x-c");
   REQUIRE(route.response_headers_to_add(0).header().key() == "server");
-  REQUIRE(route.route().weighted_clusters().clusters(0).request_headers_to_add(0).header().key() == "x-d");
+  REQUIRE(route.route().weighted_clusters().clusters(0).request_headers_to_add(0).header().key() ==
+          "x-d");
 }
 
 SCENARIO("redirects say what changes") {
@@ -265,9 +282,13 @@ SCENARIO("redirects say what changes") {
   - matches: [{path: {value: /old}}]
     filters:
     - type: RequestRedirect
-      requestRedirect: {scheme: https, hostname: example.org, port: 8443, statusCode: 308, path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}
+      requestRedirect:
+        {scheme: https, hostname: example.org, port: 8443, statusCode: 308,
+         path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}
   - matches: [{path: {type: Exact, value: /x}}]
-    filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /y}}}]
+    filters:
+    - type: RequestRedirect
+      requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /y}}
 )"));
   const auto& exact = host.routes(0).redirect();
   REQUIRE(exact.path_redirect() == "/y");
@@ -277,7 +298,8 @@ SCENARIO("redirects say what changes") {
   REQUIRE(redirect.host_redirect() == "example.org");
   REQUIRE(redirect.port_redirect() == 8443);
   REQUIRE(redirect.prefix_rewrite() == "/new");
-  REQUIRE(redirect.response_code() == ::envoy::config::route::v3::RedirectAction::PERMANENT_REDIRECT);
+  REQUIRE(redirect.response_code() ==
+          ::envoy::config::route::v3::RedirectAction::PERMANENT_REDIRECT);
 }
 
 SCENARIO("path rewrites end up where the Gateway API says") {
@@ -350,7 +372,9 @@ SCENARIO("of several HTTP ports the one meant without a port is 80, else the fir
 apiVersion: v1
 kind: Service
 metadata: {name: many, namespace: bookshop}
-spec: {selector: {app: web}, ports: [{name: http-a, port: 8080, targetPort: 9000}, {name: http-b, port: 80, targetPort: 9000}]}
+spec:
+  selector: {app: web}
+  ports: [{name: http-a, port: 8080, targetPort: 9000}, {name: http-b, port: 80, targetPort: 9000}]
 )",
                                    "web-a");
   REQUIRE(HostOf(*snapshot, "many.bookshop:80").domains(0) == "many");
@@ -360,7 +384,8 @@ spec: {selector: {app: web}, ports: [{name: http-a, port: 8080, targetPort: 9000
 SCENARIO("with interception there is a table for each port, and one answer for unlisted hosts") {
   const auto allow = SnapshotOf("", "web-a", true);
   REQUIRE(Names(*allow, ResourceType::kRoutes) == "outbound_9000 outbound_9080 outbound_9090");
-  REQUIRE(RouteTexts(HostOf(*allow, "allow_any", "outbound_9080")) == "prefix / -> to passthrough\n");
+  REQUIRE(RouteTexts(HostOf(*allow, "allow_any", "outbound_9080")) ==
+          "prefix / -> to passthrough\n");
   const auto deny = SnapshotOf(R"(
 apiVersion: heddle.dev/v1
 kind: WorkloadPolicy
