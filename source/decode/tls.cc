@@ -337,8 +337,13 @@ absl::StatusOr<std::shared_ptr<const config::Secret>> DecodeSecret(const tls::Se
       HEDDLE_ASSIGN_OR_RETURN(out->validation, DecodeValidation(in.validation_context(), here, false));
       break;
     }
+    case tls::Secret::kGenericSecret: {
+      const Path here = at.Field("generic_secret");
+      HEDDLE_ASSIGN_OR_RETURN(out->generic, DecodeData(in.generic_secret().secret(), here.Field("secret")));
+      break;
+    }
     case tls::Secret::TYPE_NOT_SET:
-      return at.Error("found nothing, allowed one of tls_certificate, validation_context");
+      return at.Error("found nothing, allowed one of tls_certificate, validation_context, generic_secret");
   }
   return std::shared_ptr<const config::Secret>(std::move(out));
 }
