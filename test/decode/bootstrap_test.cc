@@ -1,0 +1,104 @@
+// Bootstraps: the files people write, and one line for each mistake.
+#include <catch2/catch.hpp>
+
+#include "test/decode/decode_helper.h"
+
+namespace heddle::test {
+namespace {
+
+std::string ErrorOf(const std::string& text) {
+  const auto out = decode::BootstrapFromText(text, "f.yaml", FakeCatalogue());
+  return out.ok() ? "ok" : std::string(out.status().message());
+}
+
+const std::string kAds = R"(
+node: {id: n, cluster: c}
+static_resources:
+  clusters:
+  - name: xds
+    http2_protocol_options: {}
+    load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]}
+)";
+
+TEST_CASE("a bootstrap with discovery is read") {
+  const auto out = decode::BootstrapFromText(kAds + R"(
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 15000}}}
+overload_manager: {}
+dynamic_resources:
+  lds_config: {ads: {}}
+  cds_config: {ads: {}, resource_api_version: V3}
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services: [{envoy_grpc: {cluster_name: xds}, initial_metadata: [{key: Authorization, value: Bearer x}]}]
+)",
+                                             "f.yaml", FakeCatalogue());
+  INFO(out.status().message());
+  REQUIRE(out.ok());
+  CHECK(out->node_id == "n");
+  CHECK(out->node_cluster == "c");
+  CHECK_FALSE(out->node_bytes.empty());
+  CHECK(out->admin.ToString() == "127.0.0.1:15000");
+  CHECK(out->ads->cluster == "xds");
+  CHECK(out->ads->delta);
+  CHECK(out->ads->initial_metadata.at(0).first == "authorization");
+  CHECK((out->lds_from_ads && out->cds_from_ads));
+  CHECK(out->clusters.size() == 1);
+  REQUIRE(out->warnings.size() == 1);
+  CHECK(out->warnings[0].find("f.yaml:10: overload_manager: unknown field") == 0);
+}
+
+TEST_CASE("mistakes in a bootstrap are one line with file, line and path") {
+  const std::string ads = "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: ";
+  const std::string tcp = R"(
+static_resources:
+  listeners:
+  - name: l
+    address: {pipe: {path: /x}}
+    filter_chains:
+    - filters:
+      - name: t
+        typed_config: {"@type": t/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: nowhere}
+)";
+  const Case cases[] = {
+      {"a: [", "f.yaml:1: not YAML"},
+      {"admin: {address: {socket_address: {address: x}}}",
+       "f.yaml:1: admin.address.socket_address.address: found \"x\", allowed an IP address"},
+      {tcp, "f.yaml:7: static_resources.listeners[0].filter_chains[0]: unknown cluster \"nowhere\", known are "},
+      {tcp + "  - {name: l}\n", "f.yaml:10: static_resources.listeners[1].address: required"},
+      {"dynamic_resources: {lds_config: {ads: {}}}", "f.yaml:1: dynamic_resources.ads_config: required"},
+      {"dynamic_resources: {lds_config: {}}",
+       "f.yaml:1: dynamic_resources.lds_config: found nothing, allowed ads or self"},
+      {"dynamic_resources: {ads_config: {api_type: REST}}",
+       "f.yaml:1: dynamic_resources.ads_config.api_type: found REST, allowed GRPC, DELTA_GRPC, AGGREGATED_GRPC, "
+       "AGGREGATED_DELTA_GRPC"},
+      {"dynamic_resources: {ads_config: {api_type: GRPC}}",
+       "f.yaml:1: dynamic_resources.ads_config.grpc_services: found none, allowed 1 or more"},
+      {"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{}]}}",
+       "f.yaml:1: dynamic_resources.ads_config.grpc_services[0].envoy_grpc: required"},
+      {"dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2}}",
+       "f.yaml:1: dynamic_resources.ads_config.transport_api_version: found V2, allowed V3"},
+      {ads + "x}}]}}", "f.yaml:1: node.id: required with ads_config"},
+      {kAds + ads + "x}}]}}", "f.yaml:8: dynamic_resources: cluster \"x\" must be in static_resources"},
+      {"static_resources: {clusters: [{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}",
+       "f.yaml:1: static_resources.clusters[0].eds_cluster_config: needs dynamic_resources.ads_config"},
+      {kAds + "  - {name: xds}", "f.yaml:8: static_resources.clusters[1].load_assignment: required"},
+      {"node: {idd: a}", "ok"},  // a warning
+  };
+  for (const Case& c : cases) {
+    INFO(c.yaml);
+    const std::string found = ErrorOf(c.yaml);
+    CHECK(found.substr(0, c.error.size()) == c.error);
+    CHECK(found.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("a gRPC control plane behind HTTP/1.1 is refused") {
+  std::string text = kAds + "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}";
+  CHECK(ErrorOf(text) == "ok");
+  text.erase(text.find("    http2_protocol_options: {}\n"), std::string("    http2_protocol_options: {}\n").size());
+  CHECK(ErrorOf(text) == "f.yaml:7: dynamic_resources: cluster \"xds\" speaks HTTP/1.1, and gRPC needs HTTP/2");
+}
+
+}  // namespace
+}  // namespace heddle::test
