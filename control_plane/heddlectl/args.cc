@@ -7,7 +7,8 @@
 
 namespace heddle::heddlectl {
 
-absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs, const std::vector<std::string>& words) {
+absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs,
+                                 const std::vector<std::string>& words) {
   Args out;
   for (const FlagSpec& spec : specs)
     if (!spec.fallback.empty()) out.fallbacks_[std::string(spec.name)] = std::string(spec.fallback);
@@ -27,7 +28,8 @@ absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs, const std::
     const FlagSpec* found = nullptr;
     for (const FlagSpec& spec : specs)
       if (spec.name == name) found = &spec;
-    if (found == nullptr) return absl::InvalidArgumentError(absl::StrCat("--", name, ": no such flag here"));
+    if (found == nullptr)
+      return absl::InvalidArgumentError(absl::StrCat("--", name, ": no such flag here"));
     if (found->value.empty()) {
       if (equals != absl::string_view::npos)
         return absl::InvalidArgumentError(absl::StrCat("--", name, " takes no value"));
@@ -43,7 +45,9 @@ absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs, const std::
   return out;
 }
 
-bool Args::Has(absl::string_view name) const { return given_.find(std::string(name)) != given_.end(); }
+bool Args::Has(absl::string_view name) const {
+  return given_.find(std::string(name)) != given_.end();
+}
 
 std::string Args::Get(absl::string_view name) const {
   const std::vector<std::string> all = All(name);
@@ -63,13 +67,15 @@ std::string FlagHelp(const std::vector<FlagSpec>& specs) {
   constexpr size_t kColumn = 30;
   std::string out;
   for (const FlagSpec& spec : specs) {
-    absl::StrAppendFormat(&out, "  %-27s ", absl::StrCat("--", spec.name, spec.value.empty() ? "" : " ", spec.value));
+    absl::StrAppendFormat(&out, "  %-27s ",
+                          absl::StrCat("--", spec.name, spec.value.empty() ? "" : " ", spec.value));
     size_t column = kColumn;
     std::string text(spec.help);
     if (!spec.fallback.empty()) absl::StrAppend(&text, " Default ", spec.fallback, ".");
     for (const absl::string_view word : absl::StrSplit(text, ' ')) {
       if (column + word.size() > 100) {
-        absl::StrAppend(&out, "\n", std::string(kColumn, ' '));
+        out.back() = '\n';
+        out.append(kColumn, ' ');
         column = kColumn;
       }
       absl::StrAppend(&out, word, " ");

@@ -11,16 +11,18 @@
 namespace heddle::heddlectl {
 
 struct FlagSpec {
-  absl::string_view name;     // without "--"
-  absl::string_view value;    // how the help names the value; empty: a switch
+  absl::string_view name;   // without "--"
+  absl::string_view value;  // how the help names the value; empty: a switch
   absl::string_view help;
   absl::string_view fallback = {};  // used when not given
 };
 
 class Args {
  public:
-  // Flags may stand anywhere, as "--name value" or "--name=value"; "--" ends them. The error names the flag.
-  static absl::StatusOr<Args> Parse(const std::vector<FlagSpec>& specs, const std::vector<std::string>& words);
+  // Flags may stand anywhere, as "--name value" or "--name=value"; "--" ends them. The error names
+  // the flag.
+  static absl::StatusOr<Args> Parse(const std::vector<FlagSpec>& specs,
+                                    const std::vector<std::string>& words);
 
   bool Has(absl::string_view name) const;  // given on the command line
   // The last value given, else the fallback.

@@ -9,36 +9,51 @@
 namespace heddle::heddlectl {
 namespace {
 
-constexpr FlagSpec kControl = {"control", "HOST:PORT", "Admin address of heddle-control.", "127.0.0.1:15014"};
+constexpr FlagSpec kControl = {"control", "HOST:PORT", "Admin address of heddle-control.",
+                               "127.0.0.1:15014"};
 constexpr FlagSpec kTrustDomain = {"trust-domain", "NAME", "As heddle-control's.", "cluster.local"};
 
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
-      {"validate", "DIR", "check a directory of policies, as heddle-control would",
-       "Reads every file, prints each problem as FILE:LINE: OBJECT: PATH: what is wrong, and makes every sidecar's\n"
+      {"validate",
+       "DIR",
+       "check a directory of policies, as heddle-control would",
+       "Reads every file, prints each problem as FILE:LINE: OBJECT: PATH: what is wrong, and makes "
+       "every sidecar's\n"
        "configuration from it. Exit 0: heddle-control would take all of it; 1: it would not.",
        {kTrustDomain, {"quiet", "", "Print errors only."}},
        &Validate},
-      {"status", "", "what each sidecar has acknowledged or rejected, and why",
-       "One line per workload with a sidecar: the resources it acknowledged of each type, then rejections in full, then\n"
+      {"status",
+       "",
+       "what each sidecar has acknowledged or rejected, and why",
+       "One line per workload with a sidecar: the resources it acknowledged of each type, then "
+       "rejections in full, then\n"
        "what is wrong in the configuration.",
        {kControl,
         {"json", "", "Print /status as it is."},
-        {"wait", "DURATION", "Wait until every sidecar of the configuration has acknowledged all of it; exit 1 when that "
-                             "does not happen within this time."}},
+        {"wait", "DURATION",
+         "Wait until every sidecar of the configuration has acknowledged all of it; exit 1 when "
+         "that "
+         "does not happen within this time."}},
        &ShowStatus},
-      {"trace", "[ID]", "one request across all hops, as a waterfall",
+      {"trace",
+       "[ID]",
+       "one request across all hops, as a waterfall",
        "Without ID: the traces seen last. From heddle-control's memory, or from a Jaeger server.",
        {kControl,
         {"last", "", "Show the newest trace."},
         {"service", "NAME", "Only traces in which this service took part."},
         {"limit", "N", "How many to list.", "20"},
-        {"jaeger", "URL", "Ask this Jaeger (its query address, such as http://127.0.0.1:16686) instead."},
+        {"jaeger", "URL",
+         "Ask this Jaeger (its query address, such as http://127.0.0.1:16686) instead."},
         {"width", "N", "Columns of the time bar.", "40"},
         {"json", "", "Print the answer as it is."}},
        &ShowTrace},
-      {"token", "", "make a join token for a workload",
-       "Prints a token by which a workload proves its service account to heddle-control once. Run it where heddle-control's\n"
+      {"token",
+       "",
+       "make a join token for a workload",
+       "Prints a token by which a workload proves its service account to heddle-control once. Run "
+       "it where heddle-control's\n"
        "state directory is; nobody else can make one.",
        {{"state-dir", "DIR", "heddle-control's state directory. Required."},
         {"namespace", "NS", "Of the workload. Required."},
@@ -46,24 +61,35 @@ const std::vector<Command>& Commands() {
         {"ttl", "DURATION", "How long it is good for, at most 168h.", "1h"},
         kTrustDomain},
        &MakeToken},
-      {"rotate", "", "renew every workload's certificate now, or the root in three steps",
+      {"rotate",
+       "",
+       "renew every workload's certificate now, or the root in three steps",
        "Without --root: every sidecar makes a new key and certificate at once.\n"
-       "With --root: `prepare` publishes the next root beside the present one; `activate` signs with it; `retire` forgets\n"
-       "the old one. Wait for `heddlectl status --wait 1m` between prepare and activate, and for every certificate to be\n"
+       "With --root: `prepare` publishes the next root beside the present one; `activate` signs "
+       "with it; `retire` forgets\n"
+       "the old one. Wait for `heddlectl status --wait 1m` between prepare and activate, and for "
+       "every certificate to be\n"
        "renewed before retire.",
        {kControl, {"root", "STEP", "prepare, activate or retire."}},
        &Rotate},
-      {"explain", "DIR TARGET", "what would happen to a request, from the policies alone",
-       "TARGET is http://HOST[:PORT][/PATH], grpc://..., tcp://HOST:PORT, or without a scheme HTTP. Prints the route,\n"
-       "timeouts, retries, clusters with their share, endpoints, and what the authorization policies say at each.",
+      {"explain",
+       "DIR TARGET",
+       "what would happen to a request, from the policies alone",
+       "TARGET is http://HOST[:PORT][/PATH], grpc://..., tcp://HOST:PORT, or without a scheme "
+       "HTTP. Prints the route,\n"
+       "timeouts, retries, clusters with their share, endpoints, and what the authorization "
+       "policies say at each.",
        {{"from", "NS/WORKLOAD", "The calling workload. Required."},
         {"method", "METHOD", "Of the request.", "GET"},
         {"header", "NAME:VALUE", "Of the request; may be repeated."},
         {"intercept", "", "The workload's traffic is redirected by iptables."},
         kTrustDomain},
        &RunExplain},
-      {"proxy", "ADMIN PAGE", "look into one heddle-proxy by its admin address",
-       "PAGE is clusters, listeners, certs, config, stats, ready, info, or any path such as /stats?filter=rbac.",
+      {"proxy",
+       "ADMIN PAGE",
+       "look into one heddle-proxy by its admin address",
+       "PAGE is clusters, listeners, certs, config, stats, ready, info, or any path such as "
+       "/stats?filter=rbac.",
        {},
        &Proxy},
   };
@@ -74,7 +100,8 @@ std::string Overview() {
   std::string out =
       "heddlectl: checks, explains and watches a Heddle mesh.\n\n"
       "  heddlectl COMMAND [arguments]\n\n";
-  for (const Command& command : Commands()) absl::StrAppendFormat(&out, "  %-10s %s\n", command.name, command.summary);
+  for (const Command& command : Commands())
+    absl::StrAppendFormat(&out, "  %-10s %s\n", command.name, command.summary);
   return out +
          "  version    print the version\n"
          "  help       print this; `heddlectl COMMAND --help` for one command\n\n"
@@ -82,8 +109,9 @@ std::string Overview() {
 }
 
 std::string HelpOf(const Command& command) {
-  return absl::StrCat("heddlectl ", command.name, command.usage.empty() ? "" : " ", command.usage, "\n\n", command.summary,
-                      "\n\n", command.help, "\n", command.flags.empty() ? "" : "\n", FlagHelp(command.flags));
+  return absl::StrCat("heddlectl ", command.name, command.usage.empty() ? "" : " ", command.usage,
+                      "\n\n", command.summary, "\n\n", command.help, "\n",
+                      command.flags.empty() ? "" : "\n", FlagHelp(command.flags));
 }
 
 }  // namespace
@@ -101,11 +129,13 @@ int Misused(Terminal& terminal, absl::string_view message) {
 absl::StatusOr<std::string> ControlPage(const Args& args, const std::string& path) {
   const absl::StatusOr<Fetched> fetched = Fetch(args.Get("control"), path);
   if (!fetched.ok())
-    return absl::UnavailableError(absl::StrCat(fetched.status().message(),
-                                               "; is heddle-control running? give its --admin address with --control"));
+    return absl::UnavailableError(
+        absl::StrCat(fetched.status().message(),
+                     "; is heddle-control running? give its --admin address with --control"));
   if (fetched->code != 200)
-    return absl::UnavailableError(absl::StrCat("heddle-control answers ", fetched->code, " for ", path, ": ",
-                                               absl::StripSuffix(fetched->body.substr(0, 500), "\n")));
+    return absl::UnavailableError(
+        absl::StrCat("heddle-control answers ", fetched->code, " for ", path, ": ",
+                     absl::StripSuffix(fetched->body.substr(0, 500), "\n")));
   return fetched->body;
 }
 
@@ -137,7 +167,8 @@ int Run(const std::vector<std::string>& words, Terminal& terminal) {
     }
     const absl::StatusOr<Args> args = Args::Parse(command.flags, {words.begin() + 1, words.end()});
     if (!args.ok())
-      return Misused(terminal, absl::StrCat(args.status().message(), "; see heddlectl ", name, " --help"));
+      return Misused(terminal,
+                     absl::StrCat(args.status().message(), "; see heddlectl ", name, " --help"));
     return command.run(*args, terminal);
   }
   return Misused(terminal, absl::StrCat("no command \"", name, "\"; see heddlectl help"));

@@ -1,4 +1,5 @@
-// The subcommands of heddlectl. Each takes its parsed arguments and prints; the table is what --help is made from.
+// The subcommands of heddlectl. Each takes its parsed arguments and prints; the table is what
+// --help is made from.
 #pragma once
 
 #include <ostream>

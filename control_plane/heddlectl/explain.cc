@@ -37,9 +37,11 @@ absl::StatusOr<Target> ParseTarget(const std::string& text) {
   Target out;
   absl::string_view rest = text;
   out.tcp = absl::ConsumePrefix(&rest, "tcp://");
-  if (!out.tcp) (void)(absl::ConsumePrefix(&rest, "http://") || absl::ConsumePrefix(&rest, "grpc://"));
+  if (!out.tcp)
+    (void)(absl::ConsumePrefix(&rest, "http://") || absl::ConsumePrefix(&rest, "grpc://"));
   if (absl::StrContains(rest, "://"))
-    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": want http://, grpc:// or tcp://, or no scheme"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": want http://, grpc:// or tcp://, or no scheme"));
   const size_t slash = rest.find('/');
   if (slash != absl::string_view::npos) out.path = std::string(rest.substr(slash));
   out.authority = std::string(rest.substr(0, slash));
@@ -48,27 +50,32 @@ absl::StatusOr<Target> ParseTarget(const std::string& text) {
   uint32_t port = 0;
   if (colon != std::string::npos && out.authority.back() != ']') {
     if (!absl::SimpleAtoi(out.authority.substr(colon + 1), &port) || port == 0 || port > 65535)
-      return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": the port is not a number from 1 to 65535"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\": the port is not a number from 1 to 65535"));
     out.host = out.authority.substr(0, colon);
   }
   out.port = static_cast<uint16_t>(port);
   if (out.host.empty()) return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": no host"));
-  if (out.tcp && out.port == 0) return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": TCP wants a port"));
+  if (out.tcp && out.port == 0)
+    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": TCP wants a port"));
   return out;
 }
 
 std::string SpiffeOf(const model::World& world, const model::Workload& workload) {
-  return absl::StrCat("spiffe://", world.mesh.trust_domain, "/ns/", workload.key.ns, "/sa/", workload.service_account);
+  return absl::StrCat("spiffe://", world.mesh.trust_domain, "/ns/", workload.key.ns, "/sa/",
+                      workload.service_account);
 }
 
 class Explanation {
  public:
-  Explanation(const model::World& world, const Question& question, const model::Workload& from, Target target)
+  Explanation(const model::World& world, const Question& question, const model::Workload& from,
+              Target target)
       : world_(world), question_(question), from_(from), target_(std::move(target)) {}
 
   absl::StatusOr<std::string> Run() {
-    HEDDLE_ASSIGN_OR_RETURN(const translate::ProxyView view,
-                            translate::MakeProxyView(world_, from_.key, {.intercept = question_.intercept}));
+    HEDDLE_ASSIGN_OR_RETURN(
+        const translate::ProxyView view,
+        translate::MakeProxyView(world_, from_.key, {.intercept = question_.intercept}));
     translate::Translator translator;
     snapshot_ = translator.Translate(world_, view);
     Line("request", absl::StrCat(target_.tcp ? "TCP" : question_.method, " ", question_.target));
@@ -82,7 +89,9 @@ class Explanation {
   }
 
  private:
-  void Line(absl::string_view label, absl::string_view text) { absl::StrAppendFormat(&out_, "%-10s %s\n", label, text); }
+  void Line(absl::string_view label, absl::string_view text) {
+    absl::StrAppendFormat(&out_, "%-10s %s\n", label, text);
+  }
 
   std::string RouteConfigurationName() const {
     if (!question_.intercept) return "outbound";
@@ -90,23 +99,33 @@ class Explanation {
   }
 
   void ExplainHttp() {
-    const translate::ResourceRef resource = snapshot_->Find(translate::ResourceType::kRoutes, RouteConfigurationName());
+    const translate::ResourceRef resource =
+        snapshot_->Find(translate::ResourceType::kRoutes, RouteConfigurationName());
     route::RouteConfiguration routes;
     if (resource == nullptr || !routes.ParseFromString(resource->body)) {
-      Line("routes", absl::StrCat("the proxy has no route configuration ", RouteConfigurationName(),
-                                  question_.intercept ? ": no service that it may call has this HTTP port" : ""));
+      Line("routes",
+           absl::StrCat(
+               "the proxy has no route configuration ", RouteConfigurationName(),
+               question_.intercept ? ": no service that it may call has this HTTP port" : ""));
       return;
     }
     std::string domain;
     const route::VirtualHost* host = FindVirtualHost(routes, target_.authority, &domain);
     if (host == nullptr) {
-      Line("host", absl::StrCat("\"", target_.authority, "\" is none of the hosts this workload may call: 404. It may call: ",
-                                absl::StrJoin(KnownHosts(routes), ", ")));
+      Line("host",
+           absl::StrCat("\"", target_.authority,
+                        "\" is none of the hosts this workload may call: 404. It may call: ",
+                        absl::StrJoin(KnownHosts(routes), ", ")));
       return;
     }
     Line("host", absl::StrCat(host->name(), " (by \"", domain, "\")"));
-    ImaginedRequest request{.authority = target_.authority, .path = target_.path, .method = question_.method,
-                            .headers = question_.headers, .principal = "", .source_ip = "", .destination_port = 0};
+    ImaginedRequest request{.authority = target_.authority,
+                            .path = target_.path,
+                            .method = question_.method,
+                            .headers = question_.headers,
+                            .principal = "",
+                            .source_ip = "",
+                            .destination_port = 0};
     for (int i = 0; i < host->routes_size(); ++i) {
       if (!Matches(host->routes(i).match(), request)) continue;
       ExplainRoute(*host, i);
@@ -133,52 +152,65 @@ class Explanation {
     else if (match.has_safe_regex())
       out = absl::StrCat("regex ", match.safe_regex().regex());
     for (const auto& header : match.headers()) absl::StrAppend(&out, ", header ", header.name());
-    for (const auto& query : match.query_parameters()) absl::StrAppend(&out, ", query ", query.name());
+    for (const auto& query : match.query_parameters())
+      absl::StrAppend(&out, ", query ", query.name());
     return out;
   }
 
   static std::string Seconds(const google::protobuf::Duration& duration) {
-    const double seconds = static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
+    const double seconds =
+        static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
     return seconds == 0 ? "none" : absl::StrFormat("%g s", seconds);
   }
 
   void ExplainRoute(const route::VirtualHost& host, int index) {
     const route::Route& one = host.routes(index);
-    Line("route", absl::StrFormat("%d of %d: %s (%s)", index + 1, host.routes_size(), one.name(), MatchText(one.match())));
+    Line("route", absl::StrFormat("%d of %d: %s (%s)", index + 1, host.routes_size(), one.name(),
+                                  MatchText(one.match())));
     if (one.has_redirect()) {
       Line("answer", "a redirect, made by the caller's own proxy");
       return;
     }
     if (one.has_direct_response()) {
-      Line("answer", absl::StrCat(one.direct_response().status(), " by the caller's own proxy: ",
-                                  absl::StripSuffix(one.direct_response().body().inline_string(), "\n")));
+      Line("answer",
+           absl::StrCat(one.direct_response().status(), " by the caller's own proxy: ",
+                        absl::StripSuffix(one.direct_response().body().inline_string(), "\n")));
       return;
     }
     const route::RouteAction& action = one.route();
     Line("timeout", Seconds(action.timeout()));
     if (action.has_retry_policy()) {
       const route::RetryPolicy& retry = action.retry_policy();
-      std::string text = absl::StrCat(retry.has_num_retries() ? retry.num_retries().value() : 1, " on ", retry.retry_on());
+      std::string text = absl::StrCat(retry.has_num_retries() ? retry.num_retries().value() : 1,
+                                      " on ", retry.retry_on());
       if (retry.retriable_status_codes_size() > 0)
         absl::StrAppend(&text, " (", absl::StrJoin(retry.retriable_status_codes(), ", "), ")");
-      if (retry.has_per_try_timeout()) absl::StrAppend(&text, ", each try ", Seconds(retry.per_try_timeout()));
+      if (retry.has_per_try_timeout())
+        absl::StrAppend(&text, ", each try ", Seconds(retry.per_try_timeout()));
       Line("retries", text);
     } else {
       Line("retries", "none");
     }
-    if (!action.prefix_rewrite().empty()) Line("rewrite", absl::StrCat("prefix to ", action.prefix_rewrite()));
-    if (action.has_regex_rewrite()) Line("rewrite", absl::StrCat("path to ", action.regex_rewrite().substitution()));
-    if (!action.host_rewrite_literal().empty()) Line("rewrite", absl::StrCat("host to ", action.host_rewrite_literal()));
+    if (!action.prefix_rewrite().empty())
+      Line("rewrite", absl::StrCat("prefix to ", action.prefix_rewrite()));
+    if (action.has_regex_rewrite())
+      Line("rewrite", absl::StrCat("path to ", action.regex_rewrite().substitution()));
+    if (!action.host_rewrite_literal().empty())
+      Line("rewrite", absl::StrCat("host to ", action.host_rewrite_literal()));
     if (!action.cluster().empty()) {
       ExplainCluster(action.cluster(), "");
       return;
     }
     uint64_t total = 0;
-    for (const auto& cluster : action.weighted_clusters().clusters()) total += cluster.weight().value();
     for (const auto& cluster : action.weighted_clusters().clusters())
-      ExplainCluster(cluster.name(),
-                     absl::StrFormat("%.4g %% to ", total == 0 ? 0.0 : 100.0 * static_cast<double>(cluster.weight().value()) /
-                                                                           static_cast<double>(total)));
+      total += cluster.weight().value();
+    for (const auto& cluster : action.weighted_clusters().clusters())
+      ExplainCluster(
+          cluster.name(),
+          absl::StrFormat("%.4g %% to ",
+                          total == 0 ? 0.0
+                                     : 100.0 * static_cast<double>(cluster.weight().value()) /
+                                           static_cast<double>(total)));
   }
 
   void ExplainTcp() {
@@ -190,10 +222,11 @@ class Explanation {
       Line("service", absl::StrCat("there is no Service ", key.ToString()));
       return;
     }
-    const bool reached = std::find(from_.egress->services.begin(), from_.egress->services.end(), key) !=
-                         from_.egress->services.end();
+    const bool reached = std::find(from_.egress->services.begin(), from_.egress->services.end(),
+                                   key) != from_.egress->services.end();
     if (!reached) {
-      Line("service", absl::StrCat(key.ToString(), " is not in the egress of this workload's WorkloadPolicy"));
+      Line("service",
+           absl::StrCat(key.ToString(), " is not in the egress of this workload's WorkloadPolicy"));
       return;
     }
     if (service->FindPort(target_.port) == nullptr) {
@@ -221,13 +254,16 @@ class Explanation {
     const model::ServicePort* port = PortOf(name);
     if (port == nullptr) return;
     const model::BackendSettings& backend = port->backend;
-    Line("", absl::StrFormat("%s; connect within %s; at most %d connections, %d requests, %d waiting", BalancingName(backend.balancing),
-                             absl::FormatDuration(backend.connect_timeout), backend.max_connections, backend.max_requests,
-                             backend.max_pending_requests));
+    Line("", absl::StrFormat(
+                 "%s; connect within %s; at most %d connections, %d requests, %d waiting",
+                 BalancingName(backend.balancing), absl::FormatDuration(backend.connect_timeout),
+                 backend.max_connections, backend.max_requests, backend.max_pending_requests));
     if (backend.outlier.enabled)
-      Line("", absl::StrFormat("an endpoint is ejected after %d consecutive 5xx, for %s, at most %d %% of them",
-                               backend.outlier.consecutive_5xx, absl::FormatDuration(backend.outlier.base_ejection_time),
-                               backend.outlier.max_ejection_percent));
+      Line("", absl::StrFormat(
+                   "an endpoint is ejected after %d consecutive 5xx, for %s, at most %d %% of them",
+                   backend.outlier.consecutive_5xx,
+                   absl::FormatDuration(backend.outlier.base_ejection_time),
+                   backend.outlier.max_ejection_percent));
     if (port->endpoints.empty()) Line("", "no endpoints: 503");
     for (const model::Endpoint& endpoint : port->endpoints) ExplainEndpoint(*port, endpoint);
   }
@@ -245,11 +281,13 @@ class Explanation {
   }
 
   void ExplainEndpoint(const model::ServicePort& port, const model::Endpoint& endpoint) {
-    std::string text = absl::StrFormat("%s:%d %s, %s", endpoint.address, endpoint.port, endpoint.workload.ToString(),
-                                       endpoint.mtls ? "mutual TLS" : "plain text");
+    std::string text =
+        absl::StrFormat("%s:%d %s, %s", endpoint.address, endpoint.port,
+                        endpoint.workload.ToString(), endpoint.mtls ? "mutual TLS" : "plain text");
     if (endpoint.weight != 1) absl::StrAppend(&text, ", weight ", endpoint.weight);
     const model::Workload* to = world_.FindWorkload(endpoint.workload);
-    if (to != nullptr && to->sidecar) absl::StrAppend(&text, ": ", Verdict(*to, endpoint, model::IsHttp(port.protocol)));
+    if (to != nullptr && to->sidecar)
+      absl::StrAppend(&text, ": ", Verdict(*to, endpoint, model::IsHttp(port.protocol)));
     Line("  endpoint", text);
   }
 
@@ -275,7 +313,8 @@ class Explanation {
       return absl::StrCat("REFUSED by ", denied);
     std::vector<std::string> allowing;
     for (const AuthorizationPolicy* policy : policies)
-      if (policy->action == AuthorizationPolicy::Action::kAllow) allowing.push_back(policy->key.ToString());
+      if (policy->action == AuthorizationPolicy::Action::kAllow)
+        allowing.push_back(policy->key.ToString());
     if (allowing.empty()) return "allowed (no ALLOW policy selects it)";
     if (const std::string allowed = matching(AuthorizationPolicy::Action::kAllow); !allowed.empty())
       return absl::StrCat("allowed by ", allowed);
@@ -297,8 +336,8 @@ absl::StatusOr<std::string> Explain(const model::World& world, const Question& q
   if (from == nullptr) {
     std::vector<std::string> known;
     for (const auto& [key, workload] : world.workloads) known.push_back(key.ToString());
-    return absl::NotFoundError(absl::StrCat("no Workload ", question.from.ToString(), "; there are: ",
-                                            absl::StrJoin(known, ", ")));
+    return absl::NotFoundError(absl::StrCat("no Workload ", question.from.ToString(),
+                                            "; there are: ", absl::StrJoin(known, ", ")));
   }
   HEDDLE_ASSIGN_OR_RETURN(Target target, ParseTarget(question.target));
   return Explanation(world, question, *from, std::move(target)).Run();

@@ -1,5 +1,6 @@
-// What would happen to a request, from the policies alone: which route, cluster and endpoints, under which settings, and
-// what each destination's AuthorizationPolicies would say. Computed from the very resources that proxies are given.
+// What would happen to a request, from the policies alone: which route, cluster and endpoints,
+// under which settings, and what each destination's AuthorizationPolicies would say. Computed from
+// the very resources that proxies are given.
 #pragma once
 
 #include <map>
@@ -18,7 +19,8 @@ struct Question {
   bool intercept = false;
 };
 
-// Text for a person. NotFound when there is no such workload, InvalidArgument when the target cannot be read.
+// Text for a person. NotFound when there is no such workload, InvalidArgument when the target
+// cannot be read.
 absl::StatusOr<std::string> Explain(const model::World& world, const Question& question);
 
 }  // namespace heddle::heddlectl

@@ -1,4 +1,5 @@
-// One HTTP/1.1 request without TLS, waited for: the admin pages of heddle-control and heddle-proxy, Jaeger's API.
+// One HTTP/1.1 request without TLS, waited for: the admin pages of heddle-control and heddle-proxy,
+// Jaeger's API.
 #pragma once
 
 #include <string>
@@ -21,8 +22,10 @@ struct Fetched {
   std::string body;  // at most 64 MiB
 };
 
-// `base`: "host:port" or "http://host:port[/prefix]". Unavailable, with what to check, when nobody answers.
-absl::StatusOr<Fetched> Fetch(const std::string& base, const std::string& path, const FetchOptions& options = {});
+// `base`: "host:port" or "http://host:port[/prefix]". Unavailable, with what to check, when nobody
+// answers.
+absl::StatusOr<Fetched> Fetch(const std::string& base, const std::string& path,
+                              const FetchOptions& options = {});
 
 // Percent-encodes what has a meaning in a query.
 std::string EncodeQuery(const std::string& text);

@@ -39,7 +39,8 @@ std::vector<Json> Json::Items() const {
 std::vector<std::pair<std::string, Json>> Json::Fields() const {
   std::vector<std::pair<std::string, Json>> out;
   if (at_ == nullptr) return out;
-  for (const auto& [key, value] : at_->struct_value().fields()) out.emplace_back(key, Json(root_, &value));
+  for (const auto& [key, value] : at_->struct_value().fields())
+    out.emplace_back(key, Json(root_, &value));
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return out;
 }
@@ -65,7 +66,8 @@ std::string Json::Text() const {
 double Json::Number() const {
   if (at_ == nullptr) return 0;
   double out = at_->number_value();
-  if (at_->kind_case() == Value::kStringValue && !absl::SimpleAtod(at_->string_value(), &out)) return 0;
+  if (at_->kind_case() == Value::kStringValue && !absl::SimpleAtod(at_->string_value(), &out))
+    return 0;
   return out;
 }
 

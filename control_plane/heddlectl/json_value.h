@@ -1,5 +1,5 @@
-// Reads JSON of our own pages and of Jaeger. What is missing reads as empty, so that a newer or older server still shows
-// what it has.
+// Reads JSON of our own pages and of Jaeger. What is missing reads as empty, so that a newer or
+// older server still shows what it has.
 #pragma once
 
 #include <memory>
@@ -21,11 +21,11 @@ class Json {
  public:
   static absl::StatusOr<Json> Parse(const std::string& text);
 
-  Json operator[](absl::string_view key) const;           // of an object; absent: null
-  std::vector<Json> Items() const;                        // of an array; else none
+  Json operator[](absl::string_view key) const;              // of an object; absent: null
+  std::vector<Json> Items() const;                           // of an array; else none
   std::vector<std::pair<std::string, Json>> Fields() const;  // of an object, by key; else none
-  std::string Text() const;                               // string; numbers and booleans as text; else ""
-  double Number() const;                                  // number, or text that is one; else 0
+  std::string Text() const;  // string; numbers and booleans as text; else ""
+  double Number() const;     // number, or text that is one; else 0
   bool True() const;
 
  private:

@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
       .err = std::cerr,
       .colour = isatty(STDOUT_FILENO) == 1 && variable("NO_COLOR").empty(),
       // Boxes unless the terminal says that it has no such letters.
-      .utf8 = locale.empty() || absl::StrContains(locale, "UTF-8") || absl::StrContains(locale, "utf8"),
+      .utf8 =
+          locale.empty() || absl::StrContains(locale, "UTF-8") || absl::StrContains(locale, "utf8"),
   };
   return heddle::heddlectl::Run(std::vector<std::string>(argv + 1, argv + argc), terminal);
 }

@@ -21,10 +21,14 @@ namespace route = envoy::config::route::v3;
 namespace rbac = envoy::config::rbac::v3;
 using envoy::type::matcher::v3::StringMatcher;
 
-bool FullMatch(const std::string& text, const std::string& regex) { return RE2::FullMatch(text, RE2(regex, RE2::Quiet)); }
+bool FullMatch(const std::string& text, const std::string& regex) {
+  return RE2::FullMatch(text, RE2(regex, RE2::Quiet));
+}
 
 bool MatchText(const StringMatcher& matcher, const std::string& original) {
-  const auto fold = [&](const std::string& text) { return matcher.ignore_case() ? absl::AsciiStrToLower(text) : text; };
+  const auto fold = [&](const std::string& text) {
+    return matcher.ignore_case() ? absl::AsciiStrToLower(text) : text;
+  };
   const std::string text = fold(original);
   switch (matcher.match_pattern_case()) {
     case StringMatcher::kExact:
@@ -92,7 +96,8 @@ bool MatchHeader(const route::HeaderMatcher& matcher, const ImaginedRequest& req
 bool MatchQuery(const route::QueryParameterMatcher& matcher, const std::string& path) {
   const size_t question = path.find('?');
   if (question == std::string::npos) return false;
-  for (const absl::string_view pair : absl::StrSplit(absl::string_view(path).substr(question + 1), '&')) {
+  for (const absl::string_view pair :
+       absl::StrSplit(absl::string_view(path).substr(question + 1), '&')) {
     const size_t equals = pair.find('=');
     if (pair.substr(0, equals) != matcher.name()) continue;
     const std::string value(equals == absl::string_view::npos ? "" : pair.substr(equals + 1));
@@ -114,7 +119,8 @@ bool MatchPath(const route::RouteMatch& match, const std::string& original) {
       return FullMatch(original, match.safe_regex().regex());
     case route::RouteMatch::kPathSeparatedPrefix: {
       const std::string prefix = same(match.path_separated_prefix());
-      return absl::StartsWith(path, prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+      return absl::StartsWith(path, prefix) &&
+             (path.size() == prefix.size() || path[prefix.size()] == '/');
     }
     case route::RouteMatch::kConnectMatcher:
     case route::RouteMatch::PATH_SPECIFIER_NOT_SET:
@@ -126,7 +132,8 @@ bool MatchPath(const route::RouteMatch& match, const std::string& original) {
 bool InRange(const envoy::config::core::v3::CidrRange& range, const std::string& address) {
   unsigned char want[16], have[16];
   const int family = absl::StrContains(address, ":") ? AF_INET6 : AF_INET;
-  if (::inet_pton(family, range.address_prefix().c_str(), want) != 1 || ::inet_pton(family, address.c_str(), have) != 1)
+  if (::inet_pton(family, range.address_prefix().c_str(), want) != 1 ||
+      ::inet_pton(family, address.c_str(), have) != 1)
     return false;
   const uint32_t bits = range.prefix_len().value();
   for (uint32_t i = 0; i < bits && i < (family == AF_INET ? 32u : 128u); ++i)
@@ -138,9 +145,11 @@ bool MatchPermission(const rbac::Permission& permission, const ImaginedRequest& 
   const auto matches = [&](const rbac::Permission& one) { return MatchPermission(one, request); };
   switch (permission.rule_case()) {
     case rbac::Permission::kAndRules:
-      return std::all_of(permission.and_rules().rules().begin(), permission.and_rules().rules().end(), matches);
+      return std::all_of(permission.and_rules().rules().begin(),
+                         permission.and_rules().rules().end(), matches);
     case rbac::Permission::kOrRules:
-      return std::any_of(permission.or_rules().rules().begin(), permission.or_rules().rules().end(), matches);
+      return std::any_of(permission.or_rules().rules().begin(), permission.or_rules().rules().end(),
+                         matches);
     case rbac::Permission::kAny:
       return permission.any();
     case rbac::Permission::kHeader:
@@ -160,14 +169,16 @@ bool MatchPrincipal(const rbac::Principal& principal, const ImaginedRequest& req
   const auto matches = [&](const rbac::Principal& one) { return MatchPrincipal(one, request); };
   switch (principal.identifier_case()) {
     case rbac::Principal::kAndIds:
-      return std::all_of(principal.and_ids().ids().begin(), principal.and_ids().ids().end(), matches);
+      return std::all_of(principal.and_ids().ids().begin(), principal.and_ids().ids().end(),
+                         matches);
     case rbac::Principal::kOrIds:
       return std::any_of(principal.or_ids().ids().begin(), principal.or_ids().ids().end(), matches);
     case rbac::Principal::kAny:
       return principal.any();
     case rbac::Principal::kAuthenticated:
-      return !request.principal.empty() && (!principal.authenticated().has_principal_name() ||
-                                            MatchText(principal.authenticated().principal_name(), request.principal));
+      return !request.principal.empty() &&
+             (!principal.authenticated().has_principal_name() ||
+              MatchText(principal.authenticated().principal_name(), request.principal));
     case rbac::Principal::kDirectRemoteIp:
       return InRange(principal.direct_remote_ip(), request.source_ip);
     case rbac::Principal::kNotId:
@@ -184,7 +195,9 @@ bool Matches(const route::RouteMatch& match, const ImaginedRequest& request) {
          std::all_of(match.headers().begin(), match.headers().end(),
                      [&](const route::HeaderMatcher& one) { return MatchHeader(one, request); }) &&
          std::all_of(match.query_parameters().begin(), match.query_parameters().end(),
-                     [&](const route::QueryParameterMatcher& one) { return MatchQuery(one, request.path); });
+                     [&](const route::QueryParameterMatcher& one) {
+                       return MatchQuery(one, request.path);
+                     });
 }
 
 bool Matches(const rbac::Policy& policy, const ImaginedRequest& request) {
@@ -194,17 +207,20 @@ bool Matches(const rbac::Policy& policy, const ImaginedRequest& request) {
                      [&](const rbac::Principal& one) { return MatchPrincipal(one, request); });
 }
 
-const route::VirtualHost* FindVirtualHost(const route::RouteConfiguration& routes, const std::string& authority,
-                                          std::string* domain) {
+const route::VirtualHost* FindVirtualHost(const route::RouteConfiguration& routes,
+                                          const std::string& authority, std::string* domain) {
   const std::string host = absl::AsciiStrToLower(authority);
-  // Rank of a pattern that matches: exact beats suffix beats prefix beats "*", longer beats shorter.
+  // Rank of a pattern that matches: exact beats suffix beats prefix beats "*", longer beats
+  // shorter.
   const auto rank = [&](const std::string& pattern) -> size_t {
     const std::string lower = absl::AsciiStrToLower(pattern);
     if (lower == host) return 3'000'000;
     if (lower == "*") return 1;
-    if (lower.front() == '*' && lower.size() - 1 < host.size() && absl::EndsWith(host, lower.substr(1)))
+    if (lower.front() == '*' && lower.size() - 1 < host.size() &&
+        absl::EndsWith(host, lower.substr(1)))
       return 2'000'000 + lower.size();
-    if (lower.back() == '*' && lower.size() - 1 < host.size() && absl::StartsWith(host, lower.substr(0, lower.size() - 1)))
+    if (lower.back() == '*' && lower.size() - 1 < host.size() &&
+        absl::StartsWith(host, lower.substr(0, lower.size() - 1)))
       return 1'000'000 + lower.size();
     return 0;
   };

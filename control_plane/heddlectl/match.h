@@ -1,5 +1,6 @@
-// Whether a request that somebody imagines would match what proxies are given: the same messages, read the way Envoy's
-// documentation says. For `heddlectl explain` only; traffic is matched by heddle-proxy.
+// Whether a request that somebody imagines would match what proxies are given: the same messages,
+// read the way Envoy's documentation says. For `heddlectl explain` only; traffic is matched by
+// heddle-proxy.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct ImaginedRequest {
   std::string path;       // with the query, if any
   std::string method = "GET";
   std::map<std::string, std::string> headers;  // lower-case names
-  std::string principal;  // SPIFFE URI of the caller; empty: plain text
+  std::string principal;                       // SPIFFE URI of the caller; empty: plain text
   std::string source_ip;
   uint16_t destination_port = 0;
 };
@@ -32,9 +33,10 @@ struct ImaginedRequest {
 bool Matches(const envoy::config::route::v3::RouteMatch& match, const ImaginedRequest& request);
 bool Matches(const envoy::config::rbac::v3::Policy& policy, const ImaginedRequest& request);
 
-// The virtual host for an authority: exact, then "*.suffix" (longest), then "prefix.*" (longest), then "*". Null: none.
-// `domain` is the pattern that matched.
-const envoy::config::route::v3::VirtualHost* FindVirtualHost(const envoy::config::route::v3::RouteConfiguration& routes,
-                                                             const std::string& authority, std::string* domain);
+// The virtual host for an authority: exact, then "*.suffix" (longest), then "prefix.*" (longest),
+// then "*". Null: none. `domain` is the pattern that matched.
+const envoy::config::route::v3::VirtualHost* FindVirtualHost(
+    const envoy::config::route::v3::RouteConfiguration& routes, const std::string& authority,
+    std::string* domain);
 
 }  // namespace heddle::heddlectl

@@ -12,15 +12,18 @@ struct Page {
 };
 
 constexpr Page kPages[] = {
-    {"clusters", "/clusters"}, {"listeners", "/listeners"}, {"certs", "/certs"}, {"config", "/config_dump"},
-    {"stats", "/stats"},       {"ready", "/ready"},         {"info", "/server_info"},
+    {"clusters", "/clusters"},  {"listeners", "/listeners"}, {"certs", "/certs"},
+    {"config", "/config_dump"}, {"stats", "/stats"},         {"ready", "/ready"},
+    {"info", "/server_info"},
 };
 
 }  // namespace
 
 int Proxy(const Args& args, Terminal& terminal) {
   if (args.rest().size() != 2)
-    return Misused(terminal, "proxy wants an admin address and a page, such as: heddlectl proxy 127.0.0.1:15000 clusters");
+    return Misused(terminal,
+                   "proxy wants an admin address and a page, such as: heddlectl proxy "
+                   "127.0.0.1:15000 clusters");
   std::string path = args.rest()[1];
   if (!absl::StartsWith(path, "/")) {
     const std::string name = path;
@@ -30,12 +33,16 @@ int Proxy(const Args& args, Terminal& terminal) {
       if (page.name == name) path = std::string(page.path);
       absl::StrAppend(&known, known.empty() ? "" : ", ", page.name);
     }
-    if (path.empty()) return Misused(terminal, absl::StrCat("no page \"", name, "\"; there are ", known, ", or a path"));
+    if (path.empty())
+      return Misused(terminal,
+                     absl::StrCat("no page \"", name, "\"; there are ", known, ", or a path"));
   }
   const absl::StatusOr<Fetched> fetched = Fetch(args.rest()[0], path);
   if (!fetched.ok())
-    return Fail(terminal, absl::UnavailableError(absl::StrCat(
-                              fetched.status().message(), "; give heddle-proxy's --admin-address, from the machine it runs on")));
+    return Fail(terminal,
+                absl::UnavailableError(absl::StrCat(
+                    fetched.status().message(),
+                    "; give heddle-proxy's --admin-address, from the machine it runs on")));
   terminal.out << fetched->body;
   if (!fetched->body.empty() && fetched->body.back() != '\n') terminal.out << "\n";
   return fetched->code == 200 ? 0 : 1;

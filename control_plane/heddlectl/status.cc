@@ -19,7 +19,9 @@ std::string Until(const std::string& rfc3339) {
   absl::Time time;
   if (!absl::ParseTime(absl::RFC3339_full, rfc3339, &time, nullptr)) return "-";
   const absl::Duration left = absl::Trunc(time - absl::Now(), absl::Minutes(1));
-  return left <= absl::ZeroDuration() ? "expired" : absl::StrCat("in ", absl::StripSuffix(absl::FormatDuration(left), "0s"));
+  return left <= absl::ZeroDuration()
+             ? "expired"
+             : absl::StrCat("in ", absl::StripSuffix(absl::FormatDuration(left), "0s"));
 }
 
 std::string TypeCell(const Json& proxy, absl::string_view name) {
@@ -33,8 +35,9 @@ std::string TypeCell(const Json& proxy, absl::string_view name) {
 }
 
 void PrintProxies(const Json& status, std::ostream& out) {
-  std::vector<std::vector<std::string>> rows = {
-      {"WORKLOAD", "STATE", "IDENTITY", "CERTIFICATE ENDS", "CDS", "EDS", "LDS", "RDS", "GENERATION", "AGENT"}};
+  std::vector<std::vector<std::string>> rows = {{"WORKLOAD", "STATE", "IDENTITY",
+                                                 "CERTIFICATE ENDS", "CDS", "EDS", "LDS", "RDS",
+                                                 "GENERATION", "AGENT"}};
   for (const Json& proxy : status["proxies"].Items()) {
     std::vector<std::string> row = {proxy["node"].Text(), proxy["state"].Text()};
     if (proxy["identity"].Text().empty()) {
@@ -43,9 +46,11 @@ void PrintProxies(const Json& status, std::ostream& out) {
     }
     const bool certificate = proxy["authenticated_by"].Text() == "certificate";
     row.push_back(proxy["identity"].Text());
-    row.push_back(absl::StrCat(certificate ? "" : "token ", Until(proxy["credential_expires"].Text())));
+    row.push_back(
+        absl::StrCat(certificate ? "" : "token ", Until(proxy["credential_expires"].Text())));
     for (const char* type : {"CDS", "EDS", "LDS", "RDS"}) row.push_back(TypeCell(proxy, type));
-    row.push_back(absl::StrCat(proxy["settled_generation"].Text(), "/", proxy["generation"].Text()));
+    row.push_back(
+        absl::StrCat(proxy["settled_generation"].Text(), "/", proxy["generation"].Text()));
     row.push_back(proxy["agent"].Text());
     rows.push_back(std::move(row));
   }
@@ -56,28 +61,36 @@ void PrintTroubles(const Json& status, std::ostream& out) {
   for (const Json& proxy : status["proxies"].Items()) {
     for (const Json& type : proxy["types"].Items())
       if (type["rejecting"].True())
-        out << "\n" << Printable(proxy["node"].Text()) << " rejected " << type["type"].Text() << " at "
-            << type["rejected_at"].Text() << ":\n  " << Printable(type["rejected_why"].Text()) << "\n";
+        out << "\n"
+            << Printable(proxy["node"].Text()) << " rejected " << type["type"].Text() << " at "
+            << type["rejected_at"].Text() << ":\n  " << Printable(type["rejected_why"].Text())
+            << "\n";
     for (const Json& notice : proxy["notices"].Items())
       out << Printable(proxy["node"].Text()) << ": " << Printable(notice.Text()) << "\n";
     if (!proxy["disconnected_why"].Text().empty())
-      out << Printable(proxy["node"].Text()) << " disconnected at " << proxy["disconnected_at"].Text() << ": "
-          << Printable(proxy["disconnected_why"].Text()) << "\n";
+      out << Printable(proxy["node"].Text()) << " disconnected at "
+          << proxy["disconnected_at"].Text() << ": " << Printable(proxy["disconnected_why"].Text())
+          << "\n";
   }
   const std::vector<Json> problems = status["problems"].Items();
-  if (!problems.empty()) out << "\nProblems in the configuration (what was valid before is still served):\n";
-  for (const Json& problem : problems)
-    out << "  " << problem["severity"].Text() << ": " << Printable(problem["text"].Text()) << "\n";
+  if (!problems.empty())
+    out << "\nProblems in the configuration (what was valid before is still served):\n";
+  for (const Json& problem : problems) out << "  " << Printable(problem["text"].Text()) << "\n";
 }
 
 void PrintSummary(const Json& status, std::ostream& out) {
   const Json convergence = status["convergence"];
-  out << "heddle-control " << status["version"].Text() << ", trust domain " << status["trust_domain"].Text()
-      << ", generation " << convergence["generation"].Text() << ": ";
-  if (convergence["outstanding"].Number() > 0)
-    out << convergence["outstanding"].Text() << " of " << convergence["proxies"].Text() << " proxies have not answered\n";
+  out << "heddle-control " << status["version"].Text() << ", trust domain "
+      << status["trust_domain"].Text() << ", generation " << convergence["generation"].Text()
+      << ": ";
+  if (convergence["proxies"].Number() == 0)
+    out << "no proxy was connected when it was made\n";
+  else if (convergence["outstanding"].Number() > 0)
+    out << convergence["outstanding"].Text() << " of " << convergence["proxies"].Text()
+        << " proxies have not answered\n";
   else
-    out << "answered by all " << convergence["proxies"].Text() << " proxies that were connected, in "
+    out << "answered by all " << convergence["proxies"].Text()
+        << " proxies that were connected, in "
         << absl::StrFormat("%.1f", convergence["ms"].Number()) << " ms\n";
 }
 
@@ -86,9 +99,11 @@ bool AllSynced(const Json& status, std::string* missing) {
   missing->clear();
   for (const Json& proxy : status["proxies"].Items())
     if (proxy["in_configuration"].True() && proxy["state"].Text() != "synced")
-      absl::StrAppend(missing, missing->empty() ? "" : ", ", proxy["node"].Text(), " is ", proxy["state"].Text());
+      absl::StrAppend(missing, missing->empty() ? "" : ", ", proxy["node"].Text(), " is ",
+                      proxy["state"].Text());
   for (const Json& problem : status["problems"].Items())
-    if (problem["severity"].Text() == "error") absl::StrAppend(missing, missing->empty() ? "" : ", ", problem["text"].Text());
+    if (problem["severity"].Text() == "error")
+      absl::StrAppend(missing, missing->empty() ? "" : ", ", problem["text"].Text());
   return missing->empty();
 }
 
@@ -102,14 +117,16 @@ absl::StatusOr<Json> ReadStatus(const Args& args, std::string* raw) {
 int WaitForAll(const Args& args, Terminal& terminal) {
   absl::Duration patience;
   if (!absl::ParseDuration(args.Get("wait"), &patience))
-    return Misused(terminal, absl::StrCat("--wait \"", args.Get("wait"), "\": want a duration such as 30s"));
+    return Misused(terminal,
+                   absl::StrCat("--wait \"", args.Get("wait"), "\": want a duration such as 30s"));
   const absl::Time deadline = absl::Now() + patience;
   std::string missing, raw;
   for (;;) {
     const absl::StatusOr<Json> status = ReadStatus(args, &raw);
     if (status.ok() && AllSynced(*status, &missing)) return 0;
     if (absl::Now() >= deadline)
-      return Fail(terminal, status.ok() ? absl::DeadlineExceededError(absl::StrCat("after ", args.Get("wait"), ": ", missing))
+      return Fail(terminal, status.ok() ? absl::DeadlineExceededError(absl::StrCat(
+                                              "after ", args.Get("wait"), ": ", missing))
                                         : status.status());
     absl::SleepFor(absl::Milliseconds(100));
   }
@@ -118,7 +135,8 @@ int WaitForAll(const Args& args, Terminal& terminal) {
 }  // namespace
 
 int ShowStatus(const Args& args, Terminal& terminal) {
-  if (!args.rest().empty()) return Misused(terminal, "status takes no arguments; see heddlectl status --help");
+  if (!args.rest().empty())
+    return Misused(terminal, "status takes no arguments; see heddlectl status --help");
   int waited = 0;
   if (args.Has("wait")) {
     waited = WaitForAll(args, terminal);
@@ -138,16 +156,22 @@ int ShowStatus(const Args& args, Terminal& terminal) {
 }
 
 int Rotate(const Args& args, Terminal& terminal) {
-  if (!args.rest().empty()) return Misused(terminal, "rotate takes no arguments; see heddlectl rotate --help");
+  if (!args.rest().empty())
+    return Misused(terminal, "rotate takes no arguments; see heddlectl rotate --help");
   const std::string step = args.Get("root");
   if (args.Has("root") && step != "prepare" && step != "activate" && step != "retire")
-    return Misused(terminal, absl::StrCat("--root \"", step, "\": want prepare, activate or retire"));
-  const absl::StatusOr<Fetched> done = Fetch(args.Get("control"), step.empty() ? "/rotate" : "/rotate?root=" + step,
-                                             {.post = true, .headers = {{"x-heddle-admin", "1"}}});
+    return Misused(terminal,
+                   absl::StrCat("--root \"", step, "\": want prepare, activate or retire"));
+  const absl::StatusOr<Fetched> done =
+      Fetch(args.Get("control"), step.empty() ? "/rotate" : "/rotate?root=" + step,
+            {.post = true, .headers = {{"x-heddle-admin", "1"}}});
   if (!done.ok())
-    return Fail(terminal, absl::UnavailableError(absl::StrCat(done.status().message(),
-                                                              "; is heddle-control running? give its --admin address with --control")));
-  if (done->code != 200) return Fail(terminal, absl::FailedPreconditionError(absl::StripSuffix(done->body, "\n")));
+    return Fail(terminal,
+                absl::UnavailableError(absl::StrCat(
+                    done.status().message(),
+                    "; is heddle-control running? give its --admin address with --control")));
+  if (done->code != 200)
+    return Fail(terminal, absl::FailedPreconditionError(absl::StripSuffix(done->body, "\n")));
   terminal.out << done->body;
   return 0;
 }

@@ -39,8 +39,8 @@ class Source {
   absl::StatusOr<std::vector<trace::Summary>> Latest(size_t limit) {
     const std::string service = args_.Get("service");
     if (jaeger_.empty()) {
-      const absl::StatusOr<Json> page =
-          Page(absl::StrCat("/traces?limit=", limit, service.empty() ? "" : "&service=", EncodeQuery(service)));
+      const absl::StatusOr<Json> page = Page(absl::StrCat(
+          "/traces?limit=", limit, service.empty() ? "" : "&service=", EncodeQuery(service)));
       if (!page.ok()) return page.status();
       return SummariesOfControl(*page);
     }
@@ -57,11 +57,13 @@ class Source {
     } else {
       const absl::StatusOr<Fetched> fetched = Fetch(jaeger_, path);
       if (!fetched.ok())
-        page = absl::UnavailableError(absl::StrCat(fetched.status().message(), "; is that Jaeger's query address (port 16686)?"));
+        page = absl::UnavailableError(absl::StrCat(
+            fetched.status().message(), "; is that Jaeger's query address (port 16686)?"));
       else if (fetched->code == 404)
         page = absl::NotFoundError("Jaeger has no such trace: not received yet, or not sampled");
       else if (fetched->code != 200)
-        page = absl::UnavailableError(absl::StrCat("Jaeger answers ", fetched->code, ": ", fetched->body.substr(0, 300)));
+        page = absl::UnavailableError(
+            absl::StrCat("Jaeger answers ", fetched->code, ": ", fetched->body.substr(0, 300)));
       else
         page = fetched->body;
     }
@@ -71,7 +73,8 @@ class Source {
   }
 
   // Jaeger lists by service only.
-  absl::StatusOr<std::vector<trace::Summary>> LatestOfJaeger(size_t limit, const std::string& service) {
+  absl::StatusOr<std::vector<trace::Summary>> LatestOfJaeger(size_t limit,
+                                                             const std::string& service) {
     std::vector<std::string> services = {service};
     if (service.empty()) {
       const absl::StatusOr<Json> page = Page("/api/services");
@@ -90,7 +93,9 @@ class Source {
       return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.trace_id < b.trace_id;
     });
     out.erase(std::unique(out.begin(), out.end(),
-                          [](const trace::Summary& a, const trace::Summary& b) { return a.trace_id == b.trace_id; }),
+                          [](const trace::Summary& a, const trace::Summary& b) {
+                            return a.trace_id == b.trace_id;
+                          }),
               out.end());
     if (out.size() > limit) out.resize(limit);
     return out;
@@ -102,12 +107,14 @@ class Source {
 };
 
 void List(const std::vector<trace::Summary>& traces, std::ostream& out) {
-  std::vector<std::vector<std::string>> rows = {{"TRACE", "STARTED", "DURATION", "SPANS", "SERVICE", "OPERATION", ""}};
+  std::vector<std::vector<std::string>> rows = {
+      {"TRACE", "STARTED", "DURATION", "SPANS", "SERVICE", "OPERATION", ""}};
   for (const trace::Summary& one : traces)
-    rows.push_back({one.trace_id,
-                    absl::FormatTime("%H:%M:%E3SZ", absl::FromUnixNanos(one.start_ns), absl::UTCTimeZone()),
-                    trace::Milliseconds(one.duration_ns), absl::StrCat(one.spans), one.service, one.name,
-                    one.error ? "error" : ""});
+    rows.push_back(
+        {one.trace_id,
+         absl::FormatTime("%H:%M:%E3SZ", absl::FromUnixNanos(one.start_ns), absl::UTCTimeZone()),
+         trace::Milliseconds(one.duration_ns), absl::StrCat(one.spans), one.service, one.name,
+         one.error ? "error" : ""});
   out << Columns(rows);
 }
 
@@ -127,12 +134,17 @@ int ShowTrace(const Args& args, Terminal& terminal) {
     id = args.rest()[0];
     if (id.size() == 55 && id[2] == '-') id = id.substr(3, 32);
     id = trace::NormalTraceId(id);
-    if (id.empty()) return Misused(terminal, absl::StrCat("\"", args.rest()[0], "\": a trace id has 32 hexadecimal digits"));
+    if (id.empty())
+      return Misused(
+          terminal, absl::StrCat("\"", args.rest()[0], "\": a trace id has 32 hexadecimal digits"));
   } else {
     const auto latest = source.Latest(args.Has("last") ? 1 : limit);
     if (!latest.ok()) return Fail(terminal, latest.status());
     if (latest->empty())
-      return Fail(terminal, absl::NotFoundError("no traces yet: is MeshConfig.spec.tracing set, and was there a request since?"));
+      return Fail(
+          terminal,
+          absl::NotFoundError(
+              "no traces yet: is MeshConfig.spec.tracing set, and was there a request since?"));
     if (!args.Has("last")) {
       if (args.Has("json"))
         terminal.out << source.raw() << "\n";
@@ -147,7 +159,8 @@ int ShowTrace(const Args& args, Terminal& terminal) {
   if (args.Has("json"))
     terminal.out << source.raw() << "\n";
   else
-    terminal.out << trace::Waterfall(*spans, {.bar_width = width, .colour = terminal.colour, .ascii = !terminal.utf8});
+    terminal.out << trace::Waterfall(
+        *spans, {.bar_width = width, .colour = terminal.colour, .ascii = !terminal.utf8});
   return 0;
 }
 

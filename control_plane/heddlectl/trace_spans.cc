@@ -24,7 +24,8 @@ trace::Span FromJaeger(const Json& in, const std::map<std::string, std::string>&
   out.trace_id = Padded(in["traceID"].Text(), 32);
   out.span_id = Padded(in["spanID"].Text(), 16);
   for (const Json& reference : in["references"].Items())
-    if (reference["refType"].Text() == "CHILD_OF") out.parent_id = Padded(reference["spanID"].Text(), 16);
+    if (reference["refType"].Text() == "CHILD_OF")
+      out.parent_id = Padded(reference["spanID"].Text(), 16);
   const auto service = services.find(in["processID"].Text());
   out.service = service == services.end() ? "unknown" : service->second;
   out.name = in["operationName"].Text();
@@ -54,7 +55,8 @@ std::vector<trace::Span> SpansOfControl(const Json& page) {
     span.start_ns = Integer(in["start_ns"]);
     span.duration_ns = Integer(in["duration_ns"]);
     span.error = in["error"].True();
-    for (const auto& [key, value] : in["attributes"].Fields()) span.attributes.emplace_back(key, value.Text());
+    for (const auto& [key, value] : in["attributes"].Fields())
+      span.attributes.emplace_back(key, value.Text());
     out.push_back(std::move(span));
   }
   return out;
@@ -68,7 +70,8 @@ std::vector<trace::Summary> SummariesOfControl(const Json& page) {
     one.service = in["service"].Text();
     one.name = in["name"].Text();
     absl::Time start;
-    if (absl::ParseTime(absl::RFC3339_full, in["start"].Text(), &start, nullptr)) one.start_ns = absl::ToUnixNanos(start);
+    if (absl::ParseTime(absl::RFC3339_full, in["start"].Text(), &start, nullptr))
+      one.start_ns = absl::ToUnixNanos(start);
     one.duration_ns = Integer(in["duration_ns"]);
     one.spans = static_cast<size_t>(in["spans"].Number());
     one.error = in["error"].True();
@@ -81,7 +84,8 @@ std::vector<std::vector<trace::Span>> TracesOfJaeger(const Json& page) {
   std::vector<std::vector<trace::Span>> out;
   for (const Json& in : page["data"].Items()) {
     std::map<std::string, std::string> services;
-    for (const auto& [id, process] : in["processes"].Fields()) services[id] = process["serviceName"].Text();
+    for (const auto& [id, process] : in["processes"].Fields())
+      services[id] = process["serviceName"].Text();
     std::vector<trace::Span> spans;
     for (const Json& span : in["spans"].Items()) spans.push_back(FromJaeger(span, services));
     if (!spans.empty()) out.push_back(std::move(spans));

@@ -16,7 +16,8 @@ ingest::Update Load(const Args& args) {
   // As if heddle-control ran with its defaults, so that spans have somewhere to go.
   const model::HostPort control{.host = "127.0.0.1", .port = 15010};
   return ingest::LoadDirectory(
-      {.directory = args.rest()[0], .world = {.trust_domain = args.Get("trust-domain"), .control_address = control}});
+      {.directory = args.rest()[0],
+       .world = {.trust_domain = args.Get("trust-domain"), .control_address = control}});
 }
 
 size_t PrintProblems(const ingest::Update& update, bool errors_only, std::ostream& out) {
@@ -24,7 +25,7 @@ size_t PrintProblems(const ingest::Update& update, bool errors_only, std::ostrea
   for (const model::Problem& problem : update.problems) {
     const bool error = problem.severity == model::Severity::kError;
     errors += error;
-    if (error || !errors_only) out << (error ? "error: " : "warning: ") << problem.ToString() << "\n";
+    if (error || !errors_only) out << problem.ToString() << "\n";
   }
   return errors;
 }
@@ -46,25 +47,29 @@ int Validate(const Args& args, Terminal& terminal) {
     ++proxies;
     const auto snapshot = translator.Translate(*update.world, *view);
     if (const absl::Status status = translate::CheckConsistent(*snapshot); !status.ok()) {
-      terminal.out << "error: " << key.ToString() << ": " << status.message() << "\n";
+      terminal.out << key.ToString() << ": " << status.message() << "\n";
       ++errors;
     }
     for (const std::string& notice : snapshot->notices)
       if (!quiet) terminal.out << "note: " << key.ToString() << ": " << notice << "\n";
   }
   if (errors > 0) {
-    terminal.out << errors << (errors == 1 ? " error" : " errors") << ": heddle-control would keep what it serves now\n";
+    terminal.out << errors << (errors == 1 ? " error" : " errors")
+                 << ": heddle-control would keep what it serves now\n";
     return 1;
   }
   if (!quiet)
-    terminal.out << "valid: " << update.world->services.size() << " services, " << update.world->workloads.size()
-                 << " workloads (" << proxies << " with a sidecar), " << update.world->authorization.size()
+    terminal.out << "valid: " << update.world->services.size() << " services, "
+                 << update.world->workloads.size() << " workloads (" << proxies
+                 << " with a sidecar), " << update.world->authorization.size()
                  << " authorization policies\n";
   return 0;
 }
 
 int RunExplain(const Args& args, Terminal& terminal) {
-  if (args.rest().size() != 2) return Misused(terminal, "explain wants a directory and a target; see heddlectl explain --help");
+  if (args.rest().size() != 2)
+    return Misused(terminal,
+                   "explain wants a directory and a target; see heddlectl explain --help");
   const std::vector<std::string> from = absl::StrSplit(args.Get("from"), '/');
   if (from.size() != 2) return Misused(terminal, "explain wants --from NAMESPACE/WORKLOAD");
   Question question{.from = {.ns = from[0], .name = from[1]},

@@ -25,7 +25,8 @@ constexpr absl::Duration kMinLifetime = absl::Minutes(1);
 std::vector<CertPtr> CertsFromPem(absl::string_view pem) {
   std::vector<CertPtr> out;
   const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  while (X509* cert = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) out.emplace_back(cert);
+  while (X509* cert = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
+    out.emplace_back(cert);
   ERR_clear_error();  // the end of the file is reported as an error
   return out;
 }
@@ -52,7 +53,8 @@ std::string CommonName(X509* cert) {
 
 std::string FirstUri(X509* cert) {
   std::string out;
-  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr));
+  auto* names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names) && out.empty(); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
     if (name->type != GEN_URI) continue;
@@ -73,11 +75,13 @@ bool AddExtension(X509* cert, X509* issuer, const Extension& extension) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
-  const ExtensionPtr made(X509V3_EXT_conf_nid(nullptr, &context, extension.nid, extension.value.c_str()));
+  const ExtensionPtr made(
+      X509V3_EXT_conf_nid(nullptr, &context, extension.nid, extension.value.c_str()));
   return made != nullptr && X509_add_ext(cert, made.get(), -1) == 1;
 }
 
-// 128 random bits after a fixed first byte: positive, never zero, 17 octets (RFC 5280 section 4.1.2.2 allows 20).
+// 128 random bits after a fixed first byte: positive, never zero, 17 octets (RFC 5280
+// section 4.1.2.2 allows 20).
 bool SetRandomSerial(X509* cert) {
   unsigned char bytes[17] = {0x01};
   if (RAND_bytes(bytes + 1, sizeof(bytes) - 1) != 1) return false;
@@ -96,7 +100,8 @@ bool AddName(X509_NAME* name, const char* field, const std::string& value) {
                                     static_cast<int>(value.size()), -1, 0) == 1;
 }
 
-// The name follows from the key alone, so a root made again from the same key still verifies what the first one signed.
+// The name follows from the key alone, so a root made again from the same key still verifies what
+// the first one signed.
 std::string RootName(EVP_PKEY* key) {
   unsigned char* der = nullptr;
   const int size = i2d_PUBKEY(key, &der);
@@ -104,8 +109,8 @@ std::string RootName(EVP_PKEY* key) {
   unsigned int digest_size = 0;
   EVP_Digest(der, static_cast<size_t>(size), digest, &digest_size, EVP_sha256(), nullptr);
   OPENSSL_free(der);
-  return absl::StrCat("heddle root ",
-                      absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), 4)));
+  return absl::StrCat("heddle root ", absl::BytesToHexString(
+                                          absl::string_view(reinterpret_cast<char*>(digest), 4)));
 }
 
 absl::StatusOr<CertPtr> MakeRoot(EVP_PKEY* key, const CaOptions& options, absl::Time now) {
@@ -123,7 +128,8 @@ absl::StatusOr<CertPtr> MakeRoot(EVP_PKEY* key, const CaOptions& options, absl::
             X509_set_issuer_name(cert.get(), name) == 1 && X509_set_pubkey(cert.get(), key) == 1;
   for (const Extension& extension : extensions)
     ok = ok && AddExtension(cert.get(), cert.get(), extension);
-  if (!ok || X509_sign(cert.get(), key, EVP_sha256()) == 0) return OpenSslError("make root certificate");
+  if (!ok || X509_sign(cert.get(), key, EVP_sha256()) == 0)
+    return OpenSslError("make root certificate");
   return cert;
 }
 
@@ -163,16 +169,16 @@ absl::StatusOr<std::shared_ptr<const CertificateAuthority::State>> CertificateAu
   for (CertPtr& cert : CertsFromPem(*bundle)) {
     const std::string want = absl::StrCat("spiffe://", options_.trust_domain);
     if (const std::string uri = FirstUri(cert.get()); uri != want)
-      return absl::FailedPreconditionError(
-          absl::StrCat(bundle_path(), ": a root of ", uri.empty() ? "no trust domain" : uri, ", wanted ",
-                       want, "; give the --trust-domain it was made for or another --state-dir"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          bundle_path(), ": a root of ", uri.empty() ? "no trust domain" : uri, ", wanted ", want,
+          "; give the --trust-domain it was made for or another --state-dir"));
     const bool signs = X509_check_private_key(cert.get(), state->key.get()) == 1;
     ERR_clear_error();
     const absl::Time not_after = FromAsn1(X509_get0_notAfter(cert.get()));
     if (signs && not_after <= now)
-      return absl::FailedPreconditionError(
-          absl::StrCat(bundle_path(), ": the root expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
-                       "; move ca.key and ca.crt away to make new ones, then give every proxy the new ca.crt"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          bundle_path(), ": the root expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
+          "; move ca.key and ca.crt away to make new ones, then give every proxy the new ca.crt"));
     Root root{.cert = std::move(cert), .pem = {}, .not_after = not_after};
     root.pem = CertToPem(root.cert.get());
     if (signs) {
@@ -205,15 +211,16 @@ absl::StatusOr<SignedCertificate> CertificateAuthority::Sign(void* public_key, c
                                                              absl::Duration lifetime,
                                                              absl::Time now) const {
   if (id.trust_domain != options_.trust_domain)
-    return absl::PermissionDeniedError(absl::StrCat("identity ", id.Uri(), " is of another trust domain than ",
-                                                    options_.trust_domain));
+    return absl::PermissionDeniedError(absl::StrCat(
+        "identity ", id.Uri(), " is of another trust domain than ", options_.trust_domain));
   const std::shared_ptr<const State> state = this->state();
   const Root& root = state->roots.front();
-  if (lifetime <= absl::ZeroDuration() || lifetime > options_.leaf_lifetime) lifetime = options_.leaf_lifetime;
+  if (lifetime <= absl::ZeroDuration() || lifetime > options_.leaf_lifetime)
+    lifetime = options_.leaf_lifetime;
   SignedCertificate out;
   out.not_before = absl::FromTimeT(absl::ToTimeT(now - options_.backdate));
-  out.not_after =
-      absl::FromTimeT(absl::ToTimeT(std::min(now + std::max(lifetime, kMinLifetime), root.not_after)));
+  out.not_after = absl::FromTimeT(
+      absl::ToTimeT(std::min(now + std::max(lifetime, kMinLifetime), root.not_after)));
 
   std::vector<std::string> alternative = {absl::StrCat("URI:", id.Uri())};
   for (const std::string& dns : names.dns) alternative.push_back(absl::StrCat("DNS:", dns));
@@ -252,10 +259,10 @@ absl::StatusOr<SignedCertificate> CertificateAuthority::SignCsr(absl::string_vie
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
   if (key == nullptr) return OpenSslError("csr: no usable public key");
   if (!IsP256(key))
-    return absl::InvalidArgumentError(
-        absl::StrCat("csr: key type ", OBJ_nid2sn(EVP_PKEY_get_base_id(key)), " (", EVP_PKEY_get_bits(key),
-                     " bits): only ECDSA P-256 is signed, one kind of key in the whole mesh; make the key "
-                     "with `openssl ecparam -name prime256v1 -genkey`"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "csr: key type ", OBJ_nid2sn(EVP_PKEY_get_base_id(key)), " (", EVP_PKEY_get_bits(key),
+        " bits): only ECDSA P-256 is signed, one kind of key in the whole mesh; make the key "
+        "with `openssl ecparam -name prime256v1 -genkey`"));
   if (X509_REQ_verify(request.get(), key) != 1)
     return OpenSslError("csr: its signature does not prove the key");
   return Sign(key, id, {}, lifetime, now);
@@ -281,7 +288,8 @@ std::vector<RootInfo> CertificateAuthority::Roots() const {
   const std::shared_ptr<const State> state = this->state();
   std::vector<RootInfo> out;
   for (const Root& root : state->roots)
-    out.push_back({.name = CommonName(root.cert.get()), .not_after = root.not_after, .signing = out.empty()});
+    out.push_back(
+        {.name = CommonName(root.cert.get()), .not_after = root.not_after, .signing = out.empty()});
   return out;
 }
 
@@ -291,7 +299,8 @@ absl::Status CertificateAuthority::PrepareRoot(absl::Time now) {
   HEDDLE_ASSIGN_OR_RETURN(const CertPtr root, MakeRoot(key.get(), options_, now));
   for (const RootInfo& known : Roots())
     if (known.name == CommonName(root.get()))
-      return absl::FailedPreconditionError("the next root is published already: activate it when every proxy has it");
+      return absl::FailedPreconditionError(
+          "the next root is published already: activate it when every proxy has it");
   HEDDLE_RETURN_IF_ERROR(ReplaceFile(bundle_path(), Bundle() + CertToPem(root.get()), 0644));
   HEDDLE_ASSIGN_OR_RETURN(auto state, Load(now));
   absl::MutexLock lock(&mutex_);
@@ -301,14 +310,21 @@ absl::Status CertificateAuthority::PrepareRoot(absl::Time now) {
 
 absl::Status CertificateAuthority::ActivateRoot() {
   absl::MutexLock rotating(&rotation_);
-  HEDDLE_ASSIGN_OR_RETURN(const std::string pem, ReadPrivateFile(Path("ca.next.key")));
+  const absl::StatusOr<std::string> read = ReadPrivateFile(Path("ca.next.key"));
+  if (absl::IsNotFound(read.status()))
+    return absl::FailedPreconditionError(
+        "no next root is prepared: `heddlectl rotate --root prepare` comes first");
+  HEDDLE_RETURN_IF_ERROR(read.status());
+  const std::string& pem = *read;
   HEDDLE_ASSIGN_OR_RETURN(const KeyPtr next, KeyFromPem(pem, Path("ca.next.key")));
   bool published = false;
   for (const Root& root : state()->roots)
     published = published || X509_check_private_key(root.cert.get(), next.get()) == 1;
   ERR_clear_error();
-  if (!published) return absl::FailedPreconditionError("the next root is not published yet: prepare it first");
-  // The one moment that changes who signs: Load finds the certificate that belongs to ca.key, wherever it stands.
+  if (!published)
+    return absl::FailedPreconditionError("the next root is not published yet: prepare it first");
+  // The one moment that changes who signs: Load finds the certificate that belongs to ca.key,
+  // wherever it stands.
   HEDDLE_RETURN_IF_ERROR(ReplaceFile(Path("ca.key"), pem, 0600));
   ::remove(Path("ca.next.key").c_str());
   HEDDLE_ASSIGN_OR_RETURN(auto state, Load(absl::InfinitePast()));
@@ -320,7 +336,8 @@ absl::Status CertificateAuthority::ActivateRoot() {
 absl::Status CertificateAuthority::RetireRoots() {
   absl::MutexLock rotating(&rotation_);
   const std::shared_ptr<const State> before = state();
-  if (before->roots.size() == 1) return absl::FailedPreconditionError("there is one root only: nothing to retire");
+  if (before->roots.size() == 1)
+    return absl::FailedPreconditionError("there is one root only: nothing to retire");
   if (!absl::IsNotFound(ReadFile(Path("ca.next.key")).status()))
     return absl::FailedPreconditionError("a next root is prepared: activate it first");
   HEDDLE_RETURN_IF_ERROR(ReplaceFile(bundle_path(), before->roots.front().pem, 0644));

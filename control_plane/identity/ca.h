@@ -1,13 +1,14 @@
-// The mesh's certificate authority: one ECDSA P-256 root per trust domain, kept in the state directory, signing 24 h
-// workload certificates. Everything that goes into a certificate comes from the caller's authenticated identity; of a
-// CSR only the public key is used.
+// The mesh's certificate authority: one ECDSA P-256 root per trust domain, kept in the state
+// directory, signing 24 h workload certificates. Everything that goes into a certificate comes from
+// the caller's authenticated identity; of a CSR only the public key is used.
 //
 //   ca.key       the signing key, mode 0600, made on first start
-//   ca.crt       the trust bundle: the signing root and, while roots overlap, the one before or after it
-//   ca.next.key  present between PrepareRoot and ActivateRoot
+//   ca.crt       the trust bundle: the signing root and, while roots overlap, the one before or
+//   after it ca.next.key  present between PrepareRoot and ActivateRoot
 //
-// Root rotation, in three steps with at least one leaf lifetime between them so that no proxy ever meets a root it does
-// not know:  PrepareRoot (publish the next root)  ->  ActivateRoot (sign with it)  ->  RetireRoots (forget the old one).
+// Root rotation, in three steps with at least one leaf lifetime between them so that no proxy ever
+// meets a root it does not know:  PrepareRoot (publish the next root)  ->  ActivateRoot (sign with
+// it)  ->  RetireRoots (forget the old one).
 //
 // Thread-safe: what signing reads is an immutable value that the rotation replaces.
 #pragma once
@@ -59,12 +60,15 @@ struct RootInfo {
 
 class CertificateAuthority {
  public:
-  // Loads or makes the root. Refuses a key that others can read, a root of another trust domain, an expired root.
-  static absl::StatusOr<std::unique_ptr<CertificateAuthority>> Open(CaOptions options, absl::Time now);
+  // Loads or makes the root. Refuses a key that others can read, a root of another trust domain, an
+  // expired root.
+  static absl::StatusOr<std::unique_ptr<CertificateAuthority>> Open(CaOptions options,
+                                                                    absl::Time now);
   ~CertificateAuthority();
 
-  // Signs the public key of a PEM PKCS #10 request (its self-signature is checked; at most 16 KiB; ECDSA P-256 only).
-  // `lifetime` is shortened to CaOptions::leaf_lifetime and the root's end; zero means the default.
+  // Signs the public key of a PEM PKCS #10 request (its self-signature is checked; at most 16 KiB;
+  // ECDSA P-256 only). `lifetime` is shortened to CaOptions::leaf_lifetime and the root's end; zero
+  // means the default.
   absl::StatusOr<SignedCertificate> SignCsr(absl::string_view csr_pem, const WorkloadId& id,
                                             absl::Duration lifetime, absl::Time now) const;
   // A key made here, for peers that take theirs by SDS and for heddle-control itself.
@@ -100,7 +104,8 @@ class CertificateAuthority {
   absl::Mutex rotation_;  // one rotation step at a time; they write files
 };
 
-// What a peer certificate (PEM) says, for the status page and for tests. The chain is not verified here.
+// What a peer certificate (PEM) says, for the status page and for tests. The chain is not verified
+// here.
 struct CertificateFacts {
   std::string uri;
   std::string serial_hex;

@@ -56,7 +56,8 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path) {
 }
 
 // A file beside `path` with these bytes, synced; its name is what comes back.
-absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_view contents, int mode) {
+absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_view contents,
+                                        int mode) {
   const std::string temporary = absl::StrCat(path, ".tmp.", ::getpid());
   ::unlink(temporary.c_str());
   Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
@@ -98,17 +99,18 @@ absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
                         "`chown %d %s`",
                         path, info.st_uid, ::geteuid(), ::geteuid(), path));
   if ((info.st_mode & 077) != 0)
-    return absl::FailedPreconditionError(
-        absl::StrFormat("%s: mode %04o lets others at a private key; `chmod 600 %s` (and make a new "
-                        "key if somebody may have read it)",
-                        path, info.st_mode & 07777, path));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: mode %04o lets others at a private key; `chmod 600 %s` (and make a new "
+        "key if somebody may have read it)",
+        path, info.st_mode & 07777, path));
   return ReadAll(fd.get(), path);
 }
 
 absl::Status CreatePrivateFile(const std::string& path, absl::string_view contents) {
   HEDDLE_ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, contents, 0600));
   absl::Status status;
-  // link(2), unlike rename(2), never replaces: what O_EXCL promises, for a file that is complete when it appears.
+  // link(2), unlike rename(2), never replaces: what O_EXCL promises, for a file that is complete
+  // when it appears.
   if (::link(temporary.c_str(), path.c_str()) != 0) status = FromErrno("create", path);
   ::unlink(temporary.c_str());
   return status;
@@ -126,7 +128,8 @@ absl::Status PrepareStateDir(const std::string& dir) {
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return FromErrno("make directory", dir);
   struct stat info {};
   if (::stat(dir.c_str(), &info) != 0) return FromErrno("stat", dir);
-  if (!S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(dir, ": not a directory"));
+  if (!S_ISDIR(info.st_mode))
+    return absl::FailedPreconditionError(absl::StrCat(dir, ": not a directory"));
   if ((info.st_mode & 022) != 0)
     return absl::FailedPreconditionError(
         absl::StrFormat("%s: mode %04o lets others replace the keys in it; `chmod go-w %s`", dir,
@@ -140,8 +143,9 @@ absl::StatusOr<DirectoryLock> DirectoryLock::Take(const std::string& path) {
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     ::close(fd);
     return absl::FailedPreconditionError(
-        absl::StrCat(path, ": another heddle-control uses this state directory; stop it or give "
-                           "--state-dir another one"));
+        absl::StrCat(path,
+                     ": another heddle-control uses this state directory; stop it or give "
+                     "--state-dir another one"));
   }
   return DirectoryLock(fd);
 }

@@ -16,7 +16,8 @@ namespace heddle::identity {
 
 absl::Status OpenSslError(absl::string_view doing) {
   char text[256] = "unknown error";
-  if (const unsigned long error = ERR_get_error(); error != 0) ERR_error_string_n(error, text, sizeof(text));
+  if (const unsigned long error = ERR_get_error(); error != 0)
+    ERR_error_string_n(error, text, sizeof(text));
   ERR_clear_error();
   return absl::InvalidArgumentError(absl::StrCat(doing, ": ", text));
 }

@@ -1,5 +1,5 @@
-// Owners for OpenSSL's objects, and the few calls on keys and PEM that the CA and the tokens share. Included only by
-// the .cc files of this folder.
+// Owners for OpenSSL's objects, and the few calls on keys and PEM that the CA and the tokens share.
+// Included only by the .cc files of this folder.
 #pragma once
 
 #include <openssl/bio.h>

@@ -7,7 +7,9 @@
 namespace heddle::identity {
 
 WorkloadId ServingCertificate::id() const {
-  return {.trust_domain = ca_.options().trust_domain, .ns = "heddle-system", .service_account = "heddle-control"};
+  return {.trust_domain = ca_.options().trust_domain,
+          .ns = "heddle-system",
+          .service_account = "heddle-control"};
 }
 
 absl::Status ServingCertificate::Refresh(absl::Time now) {
@@ -20,8 +22,8 @@ absl::Status ServingCertificate::Refresh(absl::Time now) {
   root_name_ = root;
   not_after_ = made.certificate.not_after;
   renew_at_ = now + (not_after_ - now) / 2;
-  HEDDLE_LOG(kInfo, "identity") << "serving certificate " << made.certificate.serial_hex << " until "
-                                << absl::FormatTime(not_after_, absl::UTCTimeZone());
+  HEDDLE_LOG(kInfo, "identity") << "serving certificate " << made.certificate.serial_hex
+                                << " until " << absl::FormatTime(not_after_, absl::UTCTimeZone());
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
-// heddle-control's own certificate, as files that gRPC's certificate watcher reads: server.key (0600) and server.crt in
-// the state directory. Renewed at half its life and whenever the root changes; new handshakes use the new one.
+// heddle-control's own certificate, as files that gRPC's certificate watcher reads: server.key
+// (0600) and server.crt in the state directory. Renewed at half its life and whenever the root
+// changes; new handshakes use the new one.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ class ServingCertificate {
   ServingCertificate(const CertificateAuthority& ca, ServerNames names)
       : ca_(ca), names_(std::move(names)) {}
 
-  // Writes a new pair when none was written by this object yet, half the life is over, or the signing root changed.
-  // Cheap otherwise; called by the ticker. On error the old pair stays.
+  // Writes a new pair when none was written by this object yet, half the life is over, or the
+  // signing root changed. Cheap otherwise; called by the ticker. On error the old pair stays.
   absl::Status Refresh(absl::Time now);
 
   std::string key_path() const { return ca_.options().dir + "/server.key"; }

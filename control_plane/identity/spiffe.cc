@@ -13,17 +13,20 @@
 namespace heddle::identity {
 namespace {
 
-bool IsNameByte(char c) { return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '.'; }
+bool IsNameByte(char c) {
+  return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '.';
+}
 
 }  // namespace
 
 absl::Status ValidateName(absl::string_view what, absl::string_view name) {
-  const bool edges = !name.empty() && absl::ascii_isalnum(name.front()) && absl::ascii_isalnum(name.back());
+  const bool edges =
+      !name.empty() && absl::ascii_isalnum(name.front()) && absl::ascii_isalnum(name.back());
   if (name.size() > 253 || !edges || !std::all_of(name.begin(), name.end(), IsNameByte))
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, " \"", name.substr(0, 64),
-                     "\": want 1 to 253 lower-case letters, digits, '-' or '.', beginning and ending "
-                     "with a letter or digit"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, " \"", name.substr(0, 64),
+        "\": want 1 to 253 lower-case letters, digits, '-' or '.', beginning and ending "
+        "with a letter or digit"));
   return absl::OkStatus();
 }
 
@@ -46,9 +49,9 @@ std::string WorkloadId::Subject() const {
 
 absl::StatusOr<WorkloadId> WorkloadId::FromUri(absl::string_view uri) {
   absl::string_view rest = uri;
-  const std::vector<absl::string_view> parts =
-      absl::ConsumePrefix(&rest, "spiffe://") ? absl::StrSplit(rest, '/')
-                                              : std::vector<absl::string_view>{};
+  const std::vector<absl::string_view> parts = absl::ConsumePrefix(&rest, "spiffe://")
+                                                   ? absl::StrSplit(rest, '/')
+                                                   : std::vector<absl::string_view>{};
   if (parts.size() != 5 || parts[1] != "ns" || parts[3] != "sa")
     return absl::InvalidArgumentError(
         absl::StrCat("\"", uri.substr(0, 300),

@@ -1,5 +1,6 @@
-// Who a workload is: spiffe://<trust domain>/ns/<namespace>/sa/<service account>. A value; it is made only from a
-// verified certificate, a verified token, or a person's command line, never from what a proxy says about itself.
+// Who a workload is: spiffe://<trust domain>/ns/<namespace>/sa/<service account>. A value; it is
+// made only from a verified certificate, a verified token, or a person's command line, never from
+// what a proxy says about itself.
 #pragma once
 
 #include <string>
@@ -18,7 +19,8 @@ struct WorkloadId {
   // Subject of a join token, in the form Kubernetes uses: "system:serviceaccount:<ns>:<sa>".
   std::string Subject() const;
 
-  // Exactly the form above; anything else (more or fewer segments, empty ones, bad characters) is InvalidArgument.
+  // Exactly the form above; anything else (more or fewer segments, empty ones, bad characters) is
+  // InvalidArgument.
   static absl::StatusOr<WorkloadId> FromUri(absl::string_view uri);
   static absl::StatusOr<WorkloadId> FromSubject(absl::string_view trust_domain,
                                                 absl::string_view subject);
@@ -29,7 +31,8 @@ struct WorkloadId {
   }
 };
 
-// A namespace or service account: RFC 1123 subdomain (lower case, digits, '-', '.'), 1 to 253 bytes.
+// A namespace or service account: RFC 1123 subdomain (lower case, digits, '-', '.'), 1 to 253
+// bytes.
 absl::Status ValidateName(absl::string_view what, absl::string_view name);
 // A SPIFFE trust domain: lower case, digits, '-', '.', '_', 1 to 255 bytes.
 absl::Status ValidateTrustDomain(absl::string_view name);

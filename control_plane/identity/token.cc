@@ -61,9 +61,10 @@ bool SignatureHolds(EVP_PKEY* key, absl::string_view text, absl::string_view raw
   const int size = i2d_ECDSA_SIG(signature.get(), &der);
   if (size <= 0) return false;
   const DigestContext context(EVP_MD_CTX_new());
-  const bool holds = EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
-                     EVP_DigestVerify(context.get(), der, static_cast<size_t>(size), Bytes(text),
-                                      text.size()) == 1;
+  const bool holds =
+      EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
+      EVP_DigestVerify(context.get(), der, static_cast<size_t>(size), Bytes(text), text.size()) ==
+          1;
   OPENSSL_free(der);
   ERR_clear_error();
   return holds;
@@ -119,24 +120,26 @@ absl::StatusOr<TokenKey> TokenKey::Open(const std::string& dir) {
 absl::StatusOr<std::string> TokenKey::Make(const WorkloadId& id, absl::Duration lifetime,
                                            absl::Time now) const {
   if (lifetime <= absl::ZeroDuration() || lifetime > kMaxTokenLifetime)
-    return absl::InvalidArgumentError(absl::StrCat("token lifetime ", absl::FormatDuration(lifetime),
-                                                   ": want more than 0 and at most ",
-                                                   absl::FormatDuration(kMaxTokenLifetime)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("token lifetime ", absl::FormatDuration(lifetime),
+                     ": want more than 0 and at most ", absl::FormatDuration(kMaxTokenLifetime)));
   unsigned char token_id[16];
   if (RAND_bytes(token_id, sizeof(token_id)) != 1) return OpenSslError("make token id");
   // Every string in it is validated to need no JSON escape.
   HEDDLE_RETURN_IF_ERROR(WorkloadId::FromUri(id.Uri()).status());
   const std::string claims = absl::StrFormat(
-      R"({"iss":"%s","sub":"%s","aud":"%s","iat":%d,"exp":%d,"jti":"%s"})", id.trust_domain, id.Subject(),
-      kTokenAudience, absl::ToUnixSeconds(now), absl::ToUnixSeconds(now + lifetime),
-      absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(token_id), sizeof(token_id))));
+      R"({"iss":"%s","sub":"%s","aud":"%s","iat":%d,"exp":%d,"jti":"%s"})", id.trust_domain,
+      id.Subject(), kTokenAudience, absl::ToUnixSeconds(now), absl::ToUnixSeconds(now + lifetime),
+      absl::BytesToHexString(
+          absl::string_view(reinterpret_cast<char*>(token_id), sizeof(token_id))));
   const std::string text =
       absl::StrCat(absl::WebSafeBase64Escape(kHeader), ".", absl::WebSafeBase64Escape(claims));
   HEDDLE_ASSIGN_OR_RETURN(const std::string signature, Sign(key_->key.get(), text));
   return absl::StrCat(text, ".", absl::WebSafeBase64Escape(signature));
 }
 
-absl::StatusOr<TokenKey::Claims> TokenKey::Verify(absl::string_view token, absl::string_view trust_domain,
+absl::StatusOr<TokenKey::Claims> TokenKey::Verify(absl::string_view token,
+                                                  absl::string_view trust_domain,
                                                   absl::Time now) const {
   if (token.size() > kMaxToken) return Refuse("longer than 4096 bytes");
   const std::vector<absl::string_view> parts = absl::StrSplit(token, '.');
@@ -145,19 +148,22 @@ absl::StatusOr<TokenKey::Claims> TokenKey::Verify(absl::string_view token, absl:
       !absl::WebSafeBase64Unescape(parts[1], &claims) ||
       !absl::WebSafeBase64Unescape(parts[2], &signature))
     return Refuse("not a JWT");
-  // Nothing inside is read, not even the algorithm, before the one key and the one algorithm we have vouch for it.
+  // Nothing inside is read, not even the algorithm, before the one key and the one algorithm we
+  // have vouch for it.
   const absl::string_view signed_text = token.substr(0, parts[0].size() + 1 + parts[1].size());
   if (!SignatureHolds(key_->key.get(), signed_text, signature))
-    return Refuse("not signed by this heddle-control's token.key (ES256); make one with `heddlectl token`");
+    return Refuse(
+        "not signed by this heddle-control's token.key (ES256); make one with `heddlectl token`");
   JsonObject head, body;
   if (!ParseJson(header, &head) || !ParseJson(claims, &body)) return Refuse("not JSON inside");
   if (StringField(head, "alg") != "ES256") return Refuse("alg is not ES256");
   if (StringField(body, "iss") != trust_domain)
-    return Refuse(absl::StrCat("issued for trust domain \"", StringField(body, "iss"), "\", this one is \"",
-                               trust_domain, "\""));
+    return Refuse(absl::StrCat("issued for trust domain \"", StringField(body, "iss"),
+                               "\", this one is \"", trust_domain, "\""));
   if (!HasAudience(body)) return Refuse(absl::StrCat("aud is not ", kTokenAudience));
   absl::Time issued, expires;
-  if (!TimeField(body, "iat", &issued) || !TimeField(body, "exp", &expires)) return Refuse("no iat or exp");
+  if (!TimeField(body, "iat", &issued) || !TimeField(body, "exp", &expires))
+    return Refuse("no iat or exp");
   if (issued > now + kTokenClockSkew) return Refuse("issued in the future; compare the clocks");
   if (expires + kTokenClockSkew <= now)
     return Refuse(absl::StrCat("expired at ", absl::FormatTime(expires, absl::UTCTimeZone()),

@@ -34,7 +34,8 @@ constexpr absl::Duration kTick = absl::Milliseconds(250);
 
 bool IsIp(const std::string& text) {
   unsigned char buffer[sizeof(in6_addr)];
-  return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 || ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
+  return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
 }
 
 bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
@@ -44,7 +45,8 @@ absl::StatusOr<identity::ServerNames> NamesOf(const Options& options, const std:
                                     "heddle-control.heddle-system.svc", "localhost"},
                             .ip = {"127.0.0.1", "::1"}};
   std::vector<std::string> more = options.names;
-  if (!IsWildcard(host) && host != "127.0.0.1" && host != "::1" && host != "localhost") more.push_back(host);
+  if (!IsWildcard(host) && host != "127.0.0.1" && host != "::1" && host != "localhost")
+    more.push_back(host);
   for (const std::string& name : more) {
     if (IsIp(name)) {
       out.ip.push_back(name);
@@ -104,8 +106,9 @@ absl::Status Control::Parts::StartIdentity() {
   HEDDLE_RETURN_IF_ERROR(identity::PrepareStateDir(options.state_dir));
   HEDDLE_ASSIGN_OR_RETURN(auto taken, identity::DirectoryLock::Take(options.state_dir + "/lock"));
   lock.emplace(std::move(taken));
-  HEDDLE_ASSIGN_OR_RETURN(ca, identity::CertificateAuthority::Open(
-                                  {.dir = options.state_dir, .trust_domain = options.trust_domain}, absl::Now()));
+  HEDDLE_ASSIGN_OR_RETURN(
+      ca, identity::CertificateAuthority::Open(
+              {.dir = options.state_dir, .trust_domain = options.trust_domain}, absl::Now()));
   HEDDLE_ASSIGN_OR_RETURN(auto opened, identity::TokenKey::Open(options.state_dir));
   tokens.emplace(std::move(opened));
   std::string host;
@@ -121,7 +124,8 @@ absl::Status Control::Parts::StartIdentity() {
 
 absl::Status Control::Parts::StartServing() {
   HEDDLE_ASSIGN_OR_RETURN(secrets, serve::Secrets::Open(*ca, absl::Now()));
-  hub.emplace(serve::HubOptions{.max_streams = static_cast<size_t>(options.max_streams)}, *secrets, base::SystemClock());
+  hub.emplace(serve::HubOptions{.max_streams = static_cast<size_t>(options.max_streams)}, *secrets,
+              base::SystemClock());
   authenticator.emplace(*tokens, options.trust_domain);
   certificates.emplace(*ca, *hub);
   traces.emplace(trace::StoreOptions{.max_spans = static_cast<size_t>(options.trace_spans),
@@ -133,17 +137,21 @@ absl::Status Control::Parts::StartServing() {
     forwarder.emplace(options.otlp_forward);
   }
   HEDDLE_ASSIGN_OR_RETURN(
-      grpc, serve::GrpcServer::Start(
-                {.listen = options.listen,
-                 .key_path = serving->key_path(),
-                 .cert_path = serving->cert_path(),
-                 .roots_path = ca->bundle_path(),
-                 .max_connection_age = options.max_connection_age},
-                *hub, *authenticator,
-                {.create_certificate = [this](const serve::Peer& peer,
-                                              const std::string& request) { return certificates->Create(peer, request); },
-                 .export_traces = [this](const serve::Peer& peer,
-                                         const std::string& request) { return ExportTraces(peer, request); }}));
+      grpc,
+      serve::GrpcServer::Start({.listen = options.listen,
+                                .key_path = serving->key_path(),
+                                .cert_path = serving->cert_path(),
+                                .roots_path = ca->bundle_path(),
+                                .max_connection_age = options.max_connection_age},
+                               *hub, *authenticator,
+                               {.create_certificate =
+                                    [this](const serve::Peer& peer, const std::string& request) {
+                                      return certificates->Create(peer, request);
+                                    },
+                                .export_traces =
+                                    [this](const serve::Peer& peer, const std::string& request) {
+                                      return ExportTraces(peer, request);
+                                    }}));
   return absl::OkStatus();
 }
 
@@ -181,7 +189,8 @@ void Control::Parts::OnUpdate(ingest::Update update) {
     else
       HEDDLE_LOG(kWarning, "config") << problem.ToString();
   }
-  if (update.problems.empty() && !before.empty()) HEDDLE_LOG(kInfo, "config") << "all problems are gone";
+  if (update.problems.empty() && !before.empty())
+    HEDDLE_LOG(kInfo, "config") << "all problems are gone";
   hub->SetWorld(std::move(update.world), update.generation);
 }
 
@@ -190,9 +199,10 @@ absl::Status Control::Parts::StartAdmin() {
   pages.overview = [this] { return MakeOverview(); };
   pages.traces = &*traces;
   pages.rotate = [this](const std::string& step) { return Rotate(step); };
-  HEDDLE_ASSIGN_OR_RETURN(admin, status::HttpServer::Start(options.admin, [pages](const status::HttpRequest& request) {
-                            return status::AnswerAdmin(pages, request);
-                          }));
+  HEDDLE_ASSIGN_OR_RETURN(
+      admin, status::HttpServer::Start(options.admin, [pages](const status::HttpRequest& request) {
+        return status::AnswerAdmin(pages, request);
+      }));
   return absl::OkStatus();
 }
 
@@ -223,25 +233,31 @@ absl::StatusOr<std::string> Control::Parts::Rotate(const std::string& step) {
   } else if (step == "prepare") {
     HEDDLE_RETURN_IF_ERROR(ca->PrepareRoot(now));
     secrets->RefreshBundle();
-    said = "the next root is in the trust bundle; activate it when every proxy has acknowledged the bundle";
+    said =
+        "the next root is in the trust bundle; activate it when every proxy has acknowledged the "
+        "bundle";
   } else if (step == "activate") {
     HEDDLE_RETURN_IF_ERROR(ca->ActivateRoot());
     secrets->RefreshBundle();
     HEDDLE_RETURN_IF_ERROR(secrets->RenewAll(now));
-    said = "the new root signs, and every workload was told to renew; retire the old root when all have";
+    said =
+        "the new root signs, and every workload was told to renew; retire the old root when all "
+        "have";
   } else if (step == "retire") {
     HEDDLE_RETURN_IF_ERROR(ca->RetireRoots());
     secrets->RefreshBundle();
     said = "the old root is no longer trusted";
   } else {
-    return absl::InvalidArgumentError(absl::StrCat("root \"", step, "\": want prepare, activate or retire"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("root \"", step, "\": want prepare, activate or retire"));
   }
   HEDDLE_LOG(kInfo, "identity") << "rotation: " << said;
   hub->SecretsChanged();
   return said;
 }
 
-absl::StatusOr<std::string> Control::Parts::ExportTraces(const serve::Peer&, const std::string& request) {
+absl::StatusOr<std::string> Control::Parts::ExportTraces(const serve::Peer&,
+                                                         const std::string& request) {
   HEDDLE_ASSIGN_OR_RETURN(std::vector<trace::Span> spans, trace::DecodeOtlp(request));
   if (forwarder) forwarder->Forward(request);
   traces->Add(std::move(spans));
@@ -269,7 +285,8 @@ status::Overview Control::Parts::MakeOverview() const {
   out.traces = traces->stats();
   if (forwarder) {
     const serve::TraceForwarder::Stats stats = forwarder->stats();
-    out.forwarded = status::Overview::Forwarded{.sent = stats.sent, .failed = stats.failed, .dropped = stats.dropped};
+    out.forwarded = status::Overview::Forwarded{
+        .sent = stats.sent, .failed = stats.failed, .dropped = stats.dropped};
   }
   return out;
 }
@@ -286,8 +303,9 @@ absl::StatusOr<std::unique_ptr<Control>> Control::Start(const Options& options) 
   HEDDLE_RETURN_IF_ERROR(parts.StartSource());
   HEDDLE_RETURN_IF_ERROR(parts.StartAdmin());
   parts.StartTicking();
-  HEDDLE_LOG(kInfo, "main") << "heddle-control " << kControlVersion << ": gRPC on " << options.listen << " (port "
-                            << parts.grpc->port() << "), admin on port " << parts.admin->port() << ", trust domain "
+  HEDDLE_LOG(kInfo, "main") << "heddle-control " << kControlVersion << ": gRPC on "
+                            << options.listen << " (port " << parts.grpc->port()
+                            << "), admin on port " << parts.admin->port() << ", trust domain "
                             << options.trust_domain << ", configuration " << options.config;
   return out;
 }

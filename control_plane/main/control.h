@@ -1,5 +1,5 @@
-// heddle-control put together: source -> World -> Hub -> gRPC, with the CA, the trace store and the admin pages beside.
-// One object, so that a test can run it inside its own process.
+// heddle-control put together: source -> World -> Hub -> gRPC, with the CA, the trace store and the
+// admin pages beside. One object, so that a test can run it inside its own process.
 //
 //   auto control = Control::Start(options);
 //   ... until a signal ...
@@ -15,7 +15,8 @@ namespace heddle::control {
 
 class Control {
  public:
-  // Everything listens when it returns; the configuration was read once. Fails with what to do about it.
+  // Everything listens when it returns; the configuration was read once. Fails with what to do
+  // about it.
   static absl::StatusOr<std::unique_ptr<Control>> Start(const Options& options);
   ~Control();
   Control(const Control&) = delete;

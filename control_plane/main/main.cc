@@ -1,4 +1,5 @@
-// heddle-control: reads policies, computes each sidecar's configuration, pushes it, signs workload certificates.
+// heddle-control: reads policies, computes each sidecar's configuration, pushes it, signs workload
+// certificates.
 #include <signal.h>
 
 #include <iostream>

@@ -11,8 +11,8 @@
 namespace heddle::control {
 namespace {
 
-using Target = std::variant<std::string Options::*, int Options::*, bool Options::*, std::vector<std::string> Options::*,
-                            absl::Duration Options::*>;
+using Target = std::variant<std::string Options::*, int Options::*, bool Options::*,
+                            std::vector<std::string> Options::*, absl::Duration Options::*>;
 
 struct Flag {
   const char* name;
@@ -25,24 +25,32 @@ const std::vector<Flag>& Flags() {
   static const auto& flags = *new std::vector<Flag>{
       {"config", "DIR", &Options::config, "Directory of YAML policies, watched. Required."},
       {"state-dir", "DIR", &Options::state_dir,
-       "Where the CA's key and certificate, the token key and this server's certificate are kept; made with mode 0700. "
+       "Where the CA's key and certificate, the token key and this server's certificate are kept; "
+       "made with mode 0700. "
        "Required."},
-      {"listen", "HOST:PORT", &Options::listen, "gRPC over TLS: ADS, certificates, spans. Default 127.0.0.1:15010."},
+      {"listen", "HOST:PORT", &Options::listen,
+       "gRPC over TLS: ADS, certificates, spans. Default 127.0.0.1:15010."},
       {"admin", "HOST:PORT", &Options::admin,
-       "Status page, /status, /metrics, /traces, /ready, without TLS: keep it on loopback. Default 127.0.0.1:15014."},
-      {"trust-domain", "NAME", &Options::trust_domain, "Authority of every SPIFFE identity. Default cluster.local."},
+       "Status page, /status, /metrics, /traces, /ready, without TLS: keep it on loopback. Default "
+       "127.0.0.1:15014."},
+      {"trust-domain", "NAME", &Options::trust_domain,
+       "Authority of every SPIFFE identity. Default cluster.local."},
       {"advertise", "HOST:PORT", &Options::advertise,
-       "Where sidecars reach --listen, for their spans. Default: --listen, unless that is 0.0.0.0 or [::]."},
+       "Where sidecars reach --listen, for their spans. Default: --listen, unless that is 0.0.0.0 "
+       "or [::]."},
       {"name", "NAME", &Options::names,
-       "Another DNS name or IP address that proxies reach this server by, for its certificate. May be repeated."},
+       "Another DNS name or IP address that proxies reach this server by, for its certificate. May "
+       "be repeated."},
       {"otlp-forward", "HOST:PORT", &Options::otlp_forward,
        "Hand every received span on to this OTLP/gRPC collector (without TLS), such as Jaeger."},
-      {"trace-spans", "N", &Options::trace_spans, "Spans kept in memory for `heddlectl trace`. Default 50000."},
+      {"trace-spans", "N", &Options::trace_spans,
+       "Spans kept in memory for `heddlectl trace`. Default 50000."},
       {"trace-mib", "N", &Options::trace_mib, "Memory for them at most, in MiB. Default 64."},
       {"max-streams", "N", &Options::max_streams, "ADS streams at most. Default 20000."},
       {"max-connection-age", "DURATION", &Options::max_connection_age,
        "Proxies are asked to connect again after about this long. Default 30m."},
-      {"log-level", "LEVEL", &Options::log_level, "trace, debug, info, warning, error or off. Default info."},
+      {"log-level", "LEVEL", &Options::log_level,
+       "trace, debug, info, warning, error or off. Default info."},
       {"help", "", &Options::help, "Print this and exit."},
       {"version", "", &Options::version, "Print the version and exit."},
   };
@@ -51,29 +59,34 @@ const std::vector<Flag>& Flags() {
 
 absl::Status Set(const Flag& flag, const std::string& value, Options* options) {
   const auto wrong = [&](absl::string_view want) {
-    return absl::InvalidArgumentError(absl::StrCat("--", flag.name, " \"", value, "\": want ", want));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", flag.name, " \"", value, "\": want ", want));
   };
   if (const auto* text = std::get_if<std::string Options::*>(&flag.target)) {
     options->*(*text) = value;
   } else if (const auto* number = std::get_if<int Options::*>(&flag.target)) {
-    if (!absl::SimpleAtoi(value, &(options->*(*number))) || options->*(*number) < 1) return wrong("a number above 0");
+    if (!absl::SimpleAtoi(value, &(options->*(*number))) || options->*(*number) < 1)
+      return wrong("a number above 0");
   } else if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&flag.target)) {
     (options->*(*list)).push_back(value);
   } else if (const auto* duration = std::get_if<absl::Duration Options::*>(&flag.target)) {
-    if (!absl::ParseDuration(value, &(options->*(*duration))) || options->*(*duration) < absl::Seconds(10))
+    if (!absl::ParseDuration(value, &(options->*(*duration))) ||
+        options->*(*duration) < absl::Seconds(10))
       return wrong("a duration of at least 10s, such as 30m");
   }
   return absl::OkStatus();
 }
 
 absl::Status Check(const Options& options) {
-  if (options.config.empty()) return absl::InvalidArgumentError("--config DIR is required: the directory of YAML policies");
+  if (options.config.empty())
+    return absl::InvalidArgumentError("--config DIR is required: the directory of YAML policies");
   if (options.state_dir.empty())
-    return absl::InvalidArgumentError("--state-dir DIR is required: where the CA's key is kept; give it a directory of its own");
+    return absl::InvalidArgumentError(
+        "--state-dir DIR is required: where the CA's key is kept; give it a directory of its own");
   base::LogLevel level;
   if (!base::ParseLogLevel(options.log_level, &level))
-    return absl::InvalidArgumentError(
-        absl::StrCat("--log-level \"", options.log_level, "\": want trace, debug, info, warning, error or off"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--log-level \"", options.log_level, "\": want trace, debug, info, warning, error or off"));
   return absl::OkStatus();
 }
 
@@ -84,22 +97,26 @@ absl::StatusOr<Options> ParseOptions(int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
     absl::string_view text = argv[i];
     if (!absl::ConsumePrefix(&text, "--"))
-      return absl::InvalidArgumentError(absl::StrCat("\"", argv[i], "\": want a flag; see heddle-control --help"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", argv[i], "\": want a flag; see heddle-control --help"));
     const size_t equals = text.find('=');
     const absl::string_view name = text.substr(0, equals);
     const Flag* found = nullptr;
     for (const Flag& flag : Flags())
       if (name == flag.name) found = &flag;
     if (found == nullptr)
-      return absl::InvalidArgumentError(absl::StrCat("--", name, ": no such flag; see heddle-control --help"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, ": no such flag; see heddle-control --help"));
     if (const auto* is_set = std::get_if<bool Options::*>(&found->target)) {
-      if (equals != absl::string_view::npos) return absl::InvalidArgumentError(absl::StrCat("--", name, " takes no value"));
+      if (equals != absl::string_view::npos)
+        return absl::InvalidArgumentError(absl::StrCat("--", name, " takes no value"));
       options.*(*is_set) = true;
       continue;
     }
     if (equals == absl::string_view::npos && i + 1 >= argc)
       return absl::InvalidArgumentError(absl::StrCat("--", name, " wants ", found->value));
-    const std::string value(equals == absl::string_view::npos ? absl::string_view(argv[++i]) : text.substr(equals + 1));
+    const std::string value(equals == absl::string_view::npos ? absl::string_view(argv[++i])
+                                                              : text.substr(equals + 1));
     if (const absl::Status status = Set(*found, value, &options); !status.ok()) return status;
   }
   if (options.help || options.version) return options;
@@ -110,11 +127,13 @@ absl::StatusOr<Options> ParseOptions(int argc, const char* const* argv) {
 std::string HelpText() {
   std::string out =
       "heddle-control: the control plane of a Heddle mesh.\n\n"
-      "Reads policies from a directory, computes each sidecar's configuration, pushes it over xDS, and signs workload\n"
+      "Reads policies from a directory, computes each sidecar's configuration, pushes it over xDS, "
+      "and signs workload\n"
       "certificates. A file that does not validate changes nothing that is served.\n\n"
       "  heddle-control --config DIR --state-dir DIR [flags]\n\n";
   for (const Flag& flag : Flags()) {
-    const std::string left = absl::StrCat("--", flag.name, *flag.value == '\0' ? "" : " ", flag.value);
+    const std::string left =
+        absl::StrCat("--", flag.name, *flag.value == '\0' ? "" : " ", flag.value);
     absl::StrAppendFormat(&out, "  %-30s ", left);
     // Wrapped at 100 columns under the second column.
     size_t column = 33;
@@ -123,7 +142,8 @@ std::string HelpText() {
       const size_t space = rest.find(' ');
       const absl::string_view word = rest.substr(0, space);
       if (column + word.size() > 100) {
-        absl::StrAppend(&out, "\n", std::string(33, ' '));
+        out.back() = '\n';
+        out.append(33, ' ');
         column = 33;
       }
       absl::StrAppend(&out, word, " ");
@@ -133,7 +153,8 @@ std::string HelpText() {
     out.back() = '\n';
   }
   return out +
-         "\nSignals: SIGTERM and SIGINT stop it; proxies keep their configuration and go on serving.\n"
+         "\nSignals: SIGTERM and SIGINT stop it; proxies keep their configuration and go on "
+         "serving.\n"
          "Exit: 0 after a signal, 1 when it cannot start or a flag is wrong.\n";
 }
 

@@ -15,8 +15,8 @@ struct Options {
   std::string listen = "127.0.0.1:15010";
   std::string admin = "127.0.0.1:15014";
   std::string trust_domain = "cluster.local";
-  std::string advertise;            // empty: `listen`, when that is an address others can use
-  std::vector<std::string> names;   // more names (DNS or IP) for the serving certificate
+  std::string advertise;           // empty: `listen`, when that is an address others can use
+  std::vector<std::string> names;  // more names (DNS or IP) for the serving certificate
   std::string otlp_forward;
   std::string log_level = "info";
   int trace_spans = 50000;

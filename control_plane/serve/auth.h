@@ -1,5 +1,5 @@
-// Who is calling: the identity of a verified client certificate, else of a join token. What the message says about its
-// sender is never looked at here.
+// Who is calling: the identity of a verified client certificate, else of a join token. What the
+// message says about its sender is never looked at here.
 #pragma once
 
 #include <string>
@@ -14,17 +14,18 @@ namespace heddle::serve {
 
 // As the transport saw them.
 struct Credentials {
-  std::vector<std::string> uris;  // URI SANs of a client certificate whose chain was verified; empty: no certificate
+  std::vector<std::string>
+      uris;  // URI SANs of a client certificate whose chain was verified; empty: no certificate
   std::string certificate_pem;
-  std::string authorization;      // metadata of that name
-  std::string address;            // of the peer, for logs
+  std::string authorization;  // metadata of that name
+  std::string address;        // of the peer, for logs
 };
 
 struct Peer {
   identity::WorkloadId id;
   enum class Proof { kCertificate, kToken } proof = Proof::kToken;
-  absl::Time expires;       // of the proof
-  std::string serial_hex;   // of the certificate; empty with a token
+  absl::Time expires;      // of the proof
+  std::string serial_hex;  // of the certificate; empty with a token
   std::string address;
 };
 

@@ -1,5 +1,5 @@
-// IstioCertificateService.CreateCertificate: the caller's public key, signed for the caller's authenticated identity.
-// Thread-safe.
+// IstioCertificateService.CreateCertificate: the caller's public key, signed for the caller's
+// authenticated identity. Thread-safe.
 #pragma once
 
 #include <string>
@@ -19,12 +19,13 @@ class CertificateService {
   // All outlive it.
   CertificateService(const identity::CertificateAuthority& ca, Hub& hub) : ca_(ca), hub_(hub) {}
 
-  // Bytes of IstioCertificateRequest to bytes of IstioCertificateResponse: the leaf, then the trust bundle.
+  // Bytes of IstioCertificateRequest to bytes of IstioCertificateResponse: the leaf, then the trust
+  // bundle.
   absl::StatusOr<std::string> Create(const Peer& peer, absl::string_view request);
 
  private:
-  // At most this many signatures per second and identity, sustained; bursts of ten times as many (a service account may
-  // have many replicas, all told to renew at once).
+  // At most this many signatures per second and identity, sustained; bursts of ten times as many (a
+  // service account may have many replicas, all told to renew at once).
   static constexpr double kPerSecond = 20;
   bool Allowed(const std::string& uri, absl::Time now);
   absl::StatusOr<std::string> Sign(const Peer& peer, absl::string_view request);

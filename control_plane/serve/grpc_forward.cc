@@ -23,7 +23,8 @@ constexpr char kExport[] = "/opentelemetry.proto.collector.trace.v1.TraceService
 
 struct TraceForwarder::State {
   explicit State(const std::string& target_in)
-      : target(target_in), stub(grpc::CreateChannel(target_in, grpc::InsecureChannelCredentials())) {}
+      : target(target_in),
+        stub(grpc::CreateChannel(target_in, grpc::InsecureChannelCredentials())) {}
   const std::string target;
   grpc::GenericStub stub;
   std::atomic<int> in_flight{0};
@@ -31,7 +32,8 @@ struct TraceForwarder::State {
   std::atomic<bool> failing{false};  // logged once per outage
 };
 
-TraceForwarder::TraceForwarder(const std::string& target) : state_(std::make_shared<State>(target)) {}
+TraceForwarder::TraceForwarder(const std::string& target)
+    : state_(std::make_shared<State>(target)) {}
 TraceForwarder::~TraceForwarder() = default;
 
 void TraceForwarder::Forward(const std::string& request) {
@@ -50,20 +52,21 @@ void TraceForwarder::Forward(const std::string& request) {
   call->request = grpc::ByteBuffer(&slice, 1);
   call->context.set_deadline(std::chrono::system_clock::now() + kDeadline);
   call->context.set_wait_for_ready(true);
-  state_->stub.UnaryCall(&call->context, kExport, grpc::StubOptions(), &call->request, &call->response,
-                         [call](const grpc::Status& status) {
-                           State& state = *call->state;
-                           state.in_flight--;
-                           (status.ok() ? state.sent : state.failed)++;
-                           if (state.failing.exchange(!status.ok()) == status.ok()) {
-                             if (status.ok())
-                               HEDDLE_LOG(kInfo, "trace") << "spans reach " << state.target << " again";
-                             else
-                               HEDDLE_LOG(kWarning, "trace") << "spans do not reach " << state.target << ": "
-                                                             << status.error_message();
-                           }
-                           delete call;
-                         });
+  state_->stub.UnaryCall(
+      &call->context, kExport, grpc::StubOptions(), &call->request, &call->response,
+      [call](const grpc::Status& status) {
+        State& state = *call->state;
+        state.in_flight--;
+        (status.ok() ? state.sent : state.failed)++;
+        if (state.failing.exchange(!status.ok()) == status.ok()) {
+          if (status.ok())
+            HEDDLE_LOG(kInfo, "trace") << "spans reach " << state.target << " again";
+          else
+            HEDDLE_LOG(kWarning, "trace")
+                << "spans do not reach " << state.target << ": " << status.error_message();
+        }
+        delete call;
+      });
 }
 
 TraceForwarder::Stats TraceForwarder::stats() const {

@@ -1,5 +1,5 @@
-// Hands received spans on to a real collector (Jaeger, an OpenTelemetry collector) over OTLP/gRPC without TLS. Never
-// slows a sender: what does not fit in flight is dropped and counted.
+// Hands received spans on to a real collector (Jaeger, an OpenTelemetry collector) over OTLP/gRPC
+// without TLS. Never slows a sender: what does not fit in flight is dropped and counted.
 #pragma once
 
 #include <atomic>

@@ -22,8 +22,10 @@
 namespace heddle::serve {
 namespace {
 
-constexpr char kDeltaAds[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-constexpr char kSotwAds[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+constexpr char kDeltaAds[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+constexpr char kSotwAds[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 constexpr char kCertificates[] = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 constexpr char kTraces[] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -36,7 +38,8 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
   std::string out;
   if (!buffer.Dump(&slices).ok()) return out;
-  for (const grpc::Slice& slice : slices) out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  for (const grpc::Slice& slice : slices)
+    out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   return out;
 }
 
@@ -154,22 +157,26 @@ struct GrpcServer::Service final : public grpc::CallbackGenericService {
   Service(Hub& hub_in, const Authenticator& authenticator_in, Handlers handlers_in)
       : hub(hub_in), authenticator(authenticator_in), handlers(std::move(handlers_in)) {}
 
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
     const std::string& method = context->method();
     const bool delta = method == kDeltaAds;
     const bool known = delta || method == kSotwAds || method == kCertificates || method == kTraces;
-    if (!known) return new Refusal(absl::UnimplementedError(absl::StrCat("no such method: ", method.substr(0, 200))));
+    if (!known)
+      return new Refusal(
+          absl::UnimplementedError(absl::StrCat("no such method: ", method.substr(0, 200))));
     absl::StatusOr<Peer> peer = authenticator.Authenticate(CredentialsOf(*context), hub.Now());
     if (!peer.ok()) {
-      HEDDLE_LOG(kWarning, "auth") << "refused " << method << " from " << context->peer() << ": "
-                                   << peer.status().message();
+      HEDDLE_LOG(kWarning, "auth")
+          << "refused " << method << " from " << context->peer() << ": " << peer.status().message();
       return new Refusal(peer.status());
     }
-    if (method == kCertificates) return new UnaryCall(*std::move(peer), handlers.create_certificate);
+    if (method == kCertificates)
+      return new UnaryCall(*std::move(peer), handlers.create_certificate);
     if (method == kTraces) return new UnaryCall(*std::move(peer), handlers.export_traces);
     auto call = std::make_unique<AdsCall>();
-    auto session =
-        hub.Open(*std::move(peer), delta ? Session::Variant::kDelta : Session::Variant::kSotw, call.get());
+    auto session = hub.Open(*std::move(peer),
+                            delta ? Session::Variant::kDelta : Session::Variant::kSotw, call.get());
     if (!session.ok()) return new Refusal(session.status());
     call->Begin(*std::move(session));
     return call.release();
@@ -181,7 +188,8 @@ struct GrpcServer::Service final : public grpc::CallbackGenericService {
   std::unique_ptr<grpc::Server> server;
 };
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options, Hub& hub,
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
+                                                              Hub& hub,
                                                               const Authenticator& authenticator,
                                                               Handlers handlers) {
   namespace creds = grpc::experimental;
@@ -199,7 +207,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.RegisterCallbackGenericService(out->service_.get());
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
   builder.SetMaxSendMessageSize(-1);
-  const auto millis = [](absl::Duration d) { return static_cast<int>(absl::ToInt64Milliseconds(d)); };
+  const auto millis = [](absl::Duration d) {
+    return static_cast<int>(absl::ToInt64Milliseconds(d));
+  };
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 64);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024);
@@ -207,14 +217,15 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, millis(absl::Seconds(30)));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, millis(absl::Seconds(10)));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, millis(absl::Seconds(5)));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             millis(absl::Seconds(5)));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, millis(absl::Minutes(5)));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, millis(options.max_connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, millis(absl::Seconds(10)));
   out->service_->server = builder.BuildAndStart();
   if (out->service_->server == nullptr || out->port_ == 0)
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options.listen, " (in use, or not an address of this machine)"));
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen,
+                                               " (in use, or not an address of this machine)"));
   return out;
 }
 

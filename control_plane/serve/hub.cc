@@ -43,7 +43,10 @@ constexpr std::array<translate::ResourceType, translate::kResourceTypes> kTransl
 }  // namespace
 
 Hub::Hub(HubOptions options, Secrets& secrets, const base::Clock& clock)
-    : options_(options), secrets_(secrets), clock_(clock), stream_tokens_(2 * options.new_streams_per_second),
+    : options_(options),
+      secrets_(secrets),
+      clock_(clock),
+      stream_tokens_(2 * options.new_streams_per_second),
       tokens_at_(clock.Now()) {}
 
 Hub::~Hub() = default;
@@ -56,18 +59,22 @@ absl::StatusOr<Session::Push> Hub::PushFor(const model::Key& workload, const Pee
     return absl::PermissionDeniedError(
         absl::StrCat("there is no Workload ", workload.ToString(), " in the configuration"));
   if (peer.id.ns != workload.ns || peer.id.service_account != found->service_account)
-    return absl::PermissionDeniedError(absl::StrCat("Workload ", workload.ToString(), " runs as service account ",
-                                                    found->service_account, ", but the peer proved to be ",
-                                                    peer.id.Uri()));
-  HEDDLE_ASSIGN_OR_RETURN(const translate::ProxyView proxy, translate::MakeProxyView(*world_, workload, facts));
+    return absl::PermissionDeniedError(
+        absl::StrCat("Workload ", workload.ToString(), " runs as service account ",
+                     found->service_account, ", but the peer proved to be ", peer.id.Uri()));
+  HEDDLE_ASSIGN_OR_RETURN(const translate::ProxyView proxy,
+                          translate::MakeProxyView(*world_, workload, facts));
   const std::shared_ptr<const translate::Snapshot> snapshot = translator_.Translate(*world_, proxy);
-  Session::Push push{.view = {}, .generation = generation_, .made_at = made_at_, .notices = snapshot->notices};
+  Session::Push push{
+      .view = {}, .generation = generation_, .made_at = made_at_, .notices = snapshot->notices};
   const auto [at, fresh] = views_.try_emplace(snapshot->version);
   if (fresh) {
     for (const translate::ResourceType type : kTranslated) {
-      // A set that did not change keeps its address, by which a stream sees that there is nothing to do.
+      // A set that did not change keeps its address, by which a stream sees that there is nothing
+      // to do.
       std::shared_ptr<const TypeSet> set = TypeSet::Make(snapshot->Of(type));
-      const auto [known, added] = sets_.try_emplace(absl::StrCat(static_cast<int>(type), set->version), set);
+      const auto [known, added] =
+          sets_.try_emplace(absl::StrCat(static_cast<int>(type), set->version), set);
       at->second.sets[static_cast<size_t>(ServedType(type))] = known->second;
     }
   }
@@ -93,7 +100,8 @@ void Hub::SetWorld(std::shared_ptr<const model::World> world, uint64_t generatio
         ++at;
     for (const auto& [id, member] : members_)
       if (!member.workload.name.empty())
-        gifts.emplace_back(member.session, PushFor(member.workload, member.session->peer(), member.facts));
+        gifts.emplace_back(member.session,
+                           PushFor(member.workload, member.session->peer(), member.facts));
     absl::MutexLock tally(&tally_mutex_);
     outstanding_.clear();
     for (const auto& [session, push] : gifts)
@@ -104,8 +112,8 @@ void Hub::SetWorld(std::shared_ptr<const model::World> world, uint64_t generatio
                     .outstanding = outstanding_.size(),
                     .time = {}};
   }
-  HEDDLE_LOG(kInfo, "config") << "generation " << generation << " for " << gifts.size() << " proxies, translated in "
-                              << absl::FormatDuration(Now() - began);
+  HEDDLE_LOG(kInfo, "config") << "generation " << generation << " for " << gifts.size()
+                              << " proxies, translated in " << absl::FormatDuration(Now() - began);
   for (const auto& [session, push] : gifts) {
     if (push.ok())
       session->Give(*push);
@@ -119,18 +127,21 @@ std::shared_ptr<const model::World> Hub::world() const {
   return world_;
 }
 
-absl::StatusOr<std::shared_ptr<Session>> Hub::Open(Peer peer, Session::Variant variant, Outlet* outlet) {
+absl::StatusOr<std::shared_ptr<Session>> Hub::Open(Peer peer, Session::Variant variant,
+                                                   Outlet* outlet) {
   absl::MutexLock lock(&mutex_);
   const base::Micros now = clock_.Now();
   stream_tokens_ = std::min(2 * options_.new_streams_per_second,
-                            stream_tokens_ + options_.new_streams_per_second * static_cast<double>(now - tokens_at_) / 1e6);
+                            stream_tokens_ + options_.new_streams_per_second *
+                                                 static_cast<double>(now - tokens_at_) / 1e6);
   tokens_at_ = now;
   if (closed_) return absl::UnavailableError("heddle-control is stopping");
   if (members_.size() >= options_.max_streams || stream_tokens_ < 1) {
     counters_.streams_refused++;
-    return absl::ResourceExhaustedError(members_.size() >= options_.max_streams
-                                            ? absl::StrCat("more than ", options_.max_streams, " streams")
-                                            : "too many new streams at once; try again");
+    return absl::ResourceExhaustedError(
+        members_.size() >= options_.max_streams
+            ? absl::StrCat("more than ", options_.max_streams, " streams")
+            : "too many new streams at once; try again");
   }
   stream_tokens_ -= 1;
   counters_.streams_opened++;
@@ -145,8 +156,9 @@ absl::StatusOr<Session::Push> Hub::Admit(const Session& session, const Node& nod
   HEDDLE_ASSIGN_OR_RETURN(const model::Key workload, WorkloadOf(node.id));
   const auto others = streams_of_.find(workload);
   if (others != streams_of_.end() && others->second >= options_.max_streams_per_workload)
-    return absl::ResourceExhaustedError(
-        absl::StrCat("Workload ", workload.ToString(), " has ", options_.max_streams_per_workload, " streams already"));
+    return absl::ResourceExhaustedError(absl::StrCat("Workload ", workload.ToString(), " has ",
+                                                     options_.max_streams_per_workload,
+                                                     " streams already"));
   const translate::ProxyFacts facts{.intercept = node.intercept};
   HEDDLE_ASSIGN_OR_RETURN(Session::Push push, PushFor(workload, session.peer(), facts));
   Member& member = members_.at(session.id());
@@ -155,8 +167,10 @@ absl::StatusOr<Session::Push> Hub::Admit(const Session& session, const Node& nod
   ++streams_of_[workload];
   departed_.erase(node.id);
   HEDDLE_LOG(kInfo, "ads") << node.id << " connected: " << session.peer().id.Uri() << " by "
-                           << (session.peer().proof == Peer::Proof::kCertificate ? "certificate" : "token") << " from "
-                           << session.peer().address << ", " << (node.agent.empty() ? "unnamed agent" : node.agent) << " "
+                           << (session.peer().proof == Peer::Proof::kCertificate ? "certificate"
+                                                                                 : "token")
+                           << " from " << session.peer().address << ", "
+                           << (node.agent.empty() ? "unnamed agent" : node.agent) << " "
                            << node.agent_version;
   return push;
 }
@@ -186,9 +200,11 @@ void Hub::Settled(uint64_t session, uint64_t generation, absl::Time now) {
     const absl::Duration took = now - convergence_.made_at;
     if (generation == convergence_.generation && outstanding_.contains(session)) {
       const double seconds = absl::ToDoubleSeconds(took);
-      const auto* bucket = std::lower_bound(HubCounters::kBuckets.begin(), HubCounters::kBuckets.end(), seconds);
+      const auto* bucket =
+          std::lower_bound(HubCounters::kBuckets.begin(), HubCounters::kBuckets.end(), seconds);
       counters_.settle_buckets[static_cast<size_t>(bucket - HubCounters::kBuckets.begin())]++;
-      counters_.settle_micros += static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Microseconds(took)));
+      counters_.settle_micros +=
+          static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Microseconds(took)));
     }
     if (generation != convergence_.generation) return;
   }
@@ -196,8 +212,9 @@ void Hub::Settled(uint64_t session, uint64_t generation, absl::Time now) {
   convergence_.outstanding = outstanding_.size();
   if (!outstanding_.empty()) return;
   convergence_.time = now - convergence_.made_at;
-  HEDDLE_LOG(kInfo, "config") << "generation " << convergence_.generation << " answered by all " << convergence_.proxies
-                              << " proxies after " << absl::FormatDuration(convergence_.time);
+  HEDDLE_LOG(kInfo, "config") << "generation " << convergence_.generation << " answered by all "
+                              << convergence_.proxies << " proxies after "
+                              << absl::FormatDuration(convergence_.time);
 }
 
 void Hub::CountRequest(bool rejected) {
@@ -209,7 +226,8 @@ void Hub::CountPush(const Response& response) {
   counters_.pushes[static_cast<size_t>(TypeOf(response.type_url))]++;
 }
 
-void Hub::CountIssued(const identity::WorkloadId& id, const std::string& serial, absl::Time not_after, absl::Time now) {
+void Hub::CountIssued(const identity::WorkloadId& id, const std::string& serial,
+                      absl::Time not_after, absl::Time now) {
   counters_.certificates++;
   absl::MutexLock lock(&tally_mutex_);
   if (issued_.size() >= kMaxIssued && issued_.find(id.Uri()) == issued_.end()) return;
@@ -242,14 +260,16 @@ void Hub::Shutdown() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
   }
-  for (const auto& session : Sessions()) session->End(absl::UnavailableError("heddle-control is stopping"));
+  for (const auto& session : Sessions())
+    session->End(absl::UnavailableError("heddle-control is stopping"));
 }
 
 HubReport Hub::Report() const {
   HubReport out;
   for (const auto& session : Sessions()) {
     SessionReport report = session->Report();
-    if (!report.node_id.empty() && report.generation != 0) out.sessions.push_back(std::move(report));
+    if (!report.node_id.empty() && report.generation != 0)
+      out.sessions.push_back(std::move(report));
   }
   std::sort(out.sessions.begin(), out.sessions.end(),
             [](const SessionReport& a, const SessionReport& b) { return a.node_id < b.node_id; });

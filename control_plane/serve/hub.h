@@ -1,12 +1,13 @@
-// The middle of the control plane: holds the newest World, every open stream, and gives each the configuration of its
-// workload when either changes. Knows no gRPC.
+// The middle of the control plane: holds the newest World, every open stream, and gives each the
+// configuration of its workload when either changes. Knows no gRPC.
 //
 //   Hub hub(options, secrets, clock);
-//   hub.SetWorld(world, generation, now);                          // from the source; last good one stays otherwise
-//   auto session = hub.Open(peer, Session::Variant::kDelta, &outlet);   // from the transport
+//   hub.SetWorld(world, generation, now);                          // from the source; last good
+//   one stays otherwise auto session = hub.Open(peer, Session::Variant::kDelta, &outlet);   // from
+//   the transport
 //
-// Locks: `mutex_` (world, streams, translation) before a Session's before the leaf `tally_mutex_`. Nothing is pushed
-// while `mutex_` is held.
+// Locks: `mutex_` (world, streams, translation) before a Session's before the leaf `tally_mutex_`.
+// Nothing is pushed while `mutex_` is held.
 #pragma once
 
 #include <array>
@@ -40,9 +41,9 @@ struct HubOptions {
 struct Convergence {
   uint64_t generation = 0;
   absl::Time made_at = absl::InfinitePast();
-  size_t proxies = 0;     // connected when it was made
-  size_t outstanding = 0; // of them, not answered yet and not gone
-  absl::Duration time;    // to the last answer; valid when outstanding is 0
+  size_t proxies = 0;      // connected when it was made
+  size_t outstanding = 0;  // of them, not answered yet and not gone
+  absl::Duration time;     // to the last answer; valid when outstanding is 0
 };
 
 // The newest certificate of an identity.
@@ -66,7 +67,8 @@ struct HubCounters {
   std::atomic<uint64_t> requests{0}, rejections{0}, streams_opened{0}, streams_refused{0};
   std::atomic<uint64_t> certificates{0}, certificates_refused{0};
   // Time from a configuration's making to a proxy's whole answer.
-  static constexpr std::array<double, 10> kBuckets = {.005, .01, .025, .05, .1, .2, .5, 1, 5, 30};  // seconds
+  static constexpr std::array<double, 10> kBuckets = {.005, .01, .025, .05, .1,
+                                                      .2,   .5,  1,    5,   30};  // seconds
   std::array<std::atomic<uint64_t>, kBuckets.size() + 1> settle_buckets{};
   std::atomic<uint64_t> settle_micros{0};
 };
@@ -77,12 +79,14 @@ class Hub {
   Hub(HubOptions options, Secrets& secrets, const base::Clock& clock);
   ~Hub();
 
-  // The newest configuration. Streams whose workload is gone, or now belongs to another service account, are ended.
+  // The newest configuration. Streams whose workload is gone, or now belongs to another service
+  // account, are ended.
   void SetWorld(std::shared_ptr<const model::World> world, uint64_t generation);
   std::shared_ptr<const model::World> world() const;
 
   // ResourceExhausted beyond the limits. The caller keeps `outlet` alive until Session::OnClosed.
-  absl::StatusOr<std::shared_ptr<Session>> Open(Peer peer, Session::Variant variant, Outlet* outlet);
+  absl::StatusOr<std::shared_ptr<Session>> Open(Peer peer, Session::Variant variant,
+                                                Outlet* outlet);
 
   void SecretsChanged();  // after Secrets::RenewAll or RefreshBundle
   void Tick();            // every 250 ms or so
@@ -95,7 +99,8 @@ class Hub {
 
   Secrets& secrets() { return secrets_; }
   absl::Time Now() const { return clock_.WallNow(); }
-  void CountIssued(const identity::WorkloadId& id, const std::string& serial, absl::Time not_after, absl::Time now);
+  void CountIssued(const identity::WorkloadId& id, const std::string& serial, absl::Time not_after,
+                   absl::Time now);
   void CountRefusedCertificate() { counters_.certificates_refused++; }
 
   // For Session only.
@@ -112,7 +117,8 @@ class Hub {
     model::Key workload;  // empty name: not admitted yet
     translate::ProxyFacts facts;
   };
-  absl::StatusOr<Session::Push> PushFor(const model::Key& workload, const Peer& peer, const translate::ProxyFacts& facts)
+  absl::StatusOr<Session::Push> PushFor(const model::Key& workload, const Peer& peer,
+                                        const translate::ProxyFacts& facts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<Session>> Sessions() const;
 
@@ -129,7 +135,8 @@ class Hub {
   absl::flat_hash_map<std::string, View> views_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::shared_ptr<const TypeSet>> sets_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, Member> members_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<model::Key, size_t> streams_of_ ABSL_GUARDED_BY(mutex_);  // admitted, by workload
+  absl::flat_hash_map<model::Key, size_t> streams_of_
+      ABSL_GUARDED_BY(mutex_);                                             // admitted, by workload
   std::map<std::string, SessionReport> departed_ ABSL_GUARDED_BY(mutex_);  // by node id
   uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
   double stream_tokens_ ABSL_GUARDED_BY(mutex_);

@@ -1,4 +1,5 @@
-// Discovery requests and responses as plain values: what the stream logic sees instead of protobuf and gRPC.
+// Discovery requests and responses as plain values: what the stream logic sees instead of protobuf
+// and gRPC.
 #pragma once
 
 #include <cstdint>

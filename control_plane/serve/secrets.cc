@@ -22,18 +22,11 @@ translate::ResourceRef MakeResource(const tls::Secret& secret, std::string versi
   return out;
 }
 
-// Secret {name = 1, generic_secret = 5 {secret = 1 {inline_string = 3}}}, written out because our own protos have no
-// generic secrets: heddle-proxy compares the bytes and never decodes them, stock Envoy can decode them.
 translate::ResourceRef MakeRenewal(const std::string& epoch) {
-  const auto field = [](int number, const std::string& content) {
-    HEDDLE_CHECK(content.size() < 128);  // one byte of length
-    return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(content.size())} + content;
-  };
-  auto out = std::make_shared<translate::Resource>();
-  out->name = kRenewSecret;
-  out->version = model::Digest::Of(epoch).ToString();
-  out->body = field(1, kRenewSecret) + field(5, field(1, field(3, epoch)));
-  return out;
+  tls::Secret secret;
+  secret.set_name(kRenewSecret);
+  secret.mutable_generic_secret()->mutable_secret()->set_inline_string(epoch);
+  return MakeResource(secret, model::Digest::Of(epoch).ToString());
 }
 
 std::string NewEpoch(absl::Time now) {
@@ -42,7 +35,8 @@ std::string NewEpoch(absl::Time now) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Secrets>> Secrets::Open(const identity::CertificateAuthority& ca, absl::Time now) {
+absl::StatusOr<std::unique_ptr<Secrets>> Secrets::Open(const identity::CertificateAuthority& ca,
+                                                       absl::Time now) {
   auto secrets = std::unique_ptr<Secrets>(new Secrets(ca));
   absl::StatusOr<std::string> epoch = identity::ReadFile(secrets->epoch_path());
   if (absl::IsNotFound(epoch.status())) {
@@ -52,7 +46,8 @@ absl::StatusOr<std::unique_ptr<Secrets>> Secrets::Open(const identity::Certifica
   HEDDLE_RETURN_IF_ERROR(epoch.status());
   if (epoch->empty() || epoch->size() > 64)
     return absl::FailedPreconditionError(
-        absl::StrCat(secrets->epoch_path(), ": not a renewal epoch; remove the file (every workload then renews once)"));
+        absl::StrCat(secrets->epoch_path(),
+                     ": not a renewal epoch; remove the file (every workload then renews once)"));
   secrets->Publish(*std::move(epoch));
   return secrets;
 }
@@ -84,13 +79,15 @@ absl::Status Secrets::RenewAll(absl::Time now) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Secrets::Identity> Secrets::Issue(const identity::WorkloadId& id, absl::Time now) const {
+absl::StatusOr<Secrets::Identity> Secrets::Issue(const identity::WorkloadId& id,
+                                                 absl::Time now) const {
   Identity out;
   out.epoch = Current()->epoch;
   HEDDLE_ASSIGN_OR_RETURN(const identity::KeyAndCertificate made, ca_.Issue(id, {}, now));
   tls::Secret secret;
   secret.set_name(kIdentitySecret);
-  secret.mutable_tls_certificate()->mutable_certificate_chain()->set_inline_string(made.certificate.pem);
+  secret.mutable_tls_certificate()->mutable_certificate_chain()->set_inline_string(
+      made.certificate.pem);
   secret.mutable_tls_certificate()->mutable_private_key()->set_inline_string(made.key_pem);
   // The version is shown on pages and in logs: the serial number, nothing that depends on the key.
   out.secret = MakeResource(secret, made.certificate.serial_hex);

@@ -1,9 +1,10 @@
 // Secrets served over SDS, by name:
 //   "ROOTCA"        the trust bundle (validation_context), for everybody
-//   "default"       certificate and key of the authenticated identity, made here; for peers without a CSR of their own
-//   "heddle:renew"  a generic secret that holds the renewal epoch. heddle-proxy subscribes to it; when its content
-//                   changes the proxy makes a new key and sends a new CSR at once. It remembers the content it started
-//                   with, so connecting again renews nothing.
+//   "default"       certificate and key of the authenticated identity, made here; for peers without
+//   a CSR of their own "heddle:renew"  a generic secret that holds the renewal epoch. heddle-proxy
+//   subscribes to it; when its content
+//                   changes the proxy makes a new key and sends a new CSR at once. It remembers the
+//                   content it started with, so connecting again renews nothing.
 // The epoch is kept in the state directory: a restart of heddle-control renews nothing either.
 //
 // Thread-safe.
@@ -27,7 +28,8 @@ inline constexpr char kRenewSecret[] = "heddle:renew";
 class Secrets {
  public:
   // `ca` outlives it.
-  static absl::StatusOr<std::unique_ptr<Secrets>> Open(const identity::CertificateAuthority& ca, absl::Time now);
+  static absl::StatusOr<std::unique_ptr<Secrets>> Open(const identity::CertificateAuthority& ca,
+                                                       absl::Time now);
 
   struct Shared {
     translate::ResourceRef root;

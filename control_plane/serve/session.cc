@@ -25,7 +25,8 @@ Session::Session(Hub& hub, uint64_t id, Peer peer, Variant variant, Outlet* outl
 
 absl::Status Session::Admit(const Node& node) {
   if (node.id.empty())
-    return absl::InvalidArgumentError("node.id: required on the first message; want \"<namespace>/<workload>\"");
+    return absl::InvalidArgumentError(
+        "node.id: required on the first message; want \"<namespace>/<workload>\"");
   {
     absl::MutexLock lock(&mutex_);
     report_.node_id = node.id.substr(0, 512);
@@ -112,7 +113,8 @@ void Session::End(const absl::Status& why) {
 void Session::CloseLocked(const absl::Status& why) {
   if (outlet_ == nullptr) return;
   HEDDLE_LOG(kWarning, "ads") << (report_.node_id.empty() ? "a stream" : report_.node_id) << " ("
-                              << peer_.id.Uri() << " at " << peer_.address << ") is refused: " << why.ToString();
+                              << peer_.id.Uri() << " at " << peer_.address
+                              << ") is refused: " << why.ToString();
   report_.ended_why = why.ToString();
   outlet_->Close(why);
   outlet_ = nullptr;
@@ -138,7 +140,8 @@ void Session::Pump() {
 void Session::RefreshSecrets(absl::Time now) {
   std::shared_ptr<const Secrets::Shared> shared = hub_.secrets().Current();
   const bool wanted = stream_ != nullptr && stream_->Subscribed(Type::kSecret, kIdentitySecret);
-  const bool stale = wanted && (!identity_ || identity_->epoch != shared->epoch || now >= identity_->renew_at);
+  const bool stale =
+      wanted && (!identity_ || identity_->epoch != shared->epoch || now >= identity_->renew_at);
   if (shared == shared_secrets_ && !stale) return;
   if (stale) {
     absl::StatusOr<Secrets::Identity> made = hub_.secrets().Issue(peer_.id, now);
@@ -146,7 +149,8 @@ void Session::RefreshSecrets(absl::Time now) {
       identity_ = *std::move(made);
       hub_.CountIssued(peer_.id, identity_->secret->version, identity_->not_after, now);
     } else {
-      HEDDLE_LOG(kError, "ads") << "certificate for " << report_.node_id << ": " << made.status().ToString();
+      HEDDLE_LOG(kError, "ads") << "certificate for " << report_.node_id << ": "
+                                << made.status().ToString();
     }
   }
   shared_secrets_ = shared;
@@ -168,7 +172,8 @@ void Session::PumpLocked(absl::Time now) {
       return;
     }
   }
-  if (report_.settled_generation == report_.generation || writing_ || !stream_->Settled(view_)) return;
+  if (report_.settled_generation == report_.generation || writing_ || !stream_->Settled(view_))
+    return;
   report_.settled_generation = report_.generation;
   report_.settled_at = now;
   report_.settle_time = now - std::max(made_at_, report_.connected_at);

@@ -1,8 +1,9 @@
-// One proxy's ADS stream: its subscriptions, the newest view for it, and the way out. Knows no gRPC: bytes come in by
-// OnMessage, responses leave by Outlet. Shared between the transport's threads and the hub's; all state under one lock.
+// One proxy's ADS stream: its subscriptions, the newest view for it, and the way out. Knows no
+// gRPC: bytes come in by OnMessage, responses leave by Outlet. Shared between the transport's
+// threads and the hub's; all state under one lock.
 //
-// Life: made when a stream opens (its peer is authenticated by then), admitted by the hub on its first message (which
-// names the workload), detached when the stream ends.
+// Life: made when a stream opens (its peer is authenticated by then), admitted by the hub on its
+// first message (which names the workload), detached when the stream ends.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ namespace heddle::serve {
 
 class Hub;
 
-// The transport's side of a session. Called under the session's lock: must not call back into the session.
+// The transport's side of a session. Called under the session's lock: must not call back into the
+// session.
 class Outlet {
  public:
   virtual ~Outlet() = default;
@@ -47,7 +49,7 @@ struct SessionReport {
   uint64_t generation = 0;          // of the configuration it was last given
   uint64_t settled_generation = 0;  // that it answered whole (accepted or rejected)
   absl::Time settled_at = absl::InfinitePast();
-  absl::Duration settle_time;       // from the generation's making to the last answer
+  absl::Duration settle_time;  // from the generation's making to the last answer
   bool rejecting = false;
   std::vector<TypeReport> types;
   StreamCounters counters;
@@ -78,7 +80,8 @@ class Session {
   void SecretsChanged() { Pump(); }
   // Ends the stream with `why`.
   void End(const absl::Status& why);
-  // Timers: renewal of its secret, held removals, a first message or a write that never comes. Every 250 ms or so.
+  // Timers: renewal of its secret, held removals, a first message or a write that never comes.
+  // Every 250 ms or so.
   void Tick(absl::Time now);
 
   SessionReport Report() const;

@@ -28,8 +28,9 @@ const ResourceRef* FindIn(const std::vector<ResourceRef>& sorted, absl::string_v
 bool RemovedLast(Type type) { return type == Type::kCluster || type == Type::kEndpoints; }
 
 bool HasGone(const std::vector<ResourceRef>& held, const TypeSet& set) {
-  return std::any_of(held.begin(), held.end(),
-                     [&](const ResourceRef& resource) { return set.Find(resource->name) == nullptr; });
+  return std::any_of(held.begin(), held.end(), [&](const ResourceRef& resource) {
+    return set.Find(resource->name) == nullptr;
+  });
 }
 
 }  // namespace
@@ -56,10 +57,13 @@ const std::shared_ptr<const TypeSet>& View::Of(Type type) const {
   return set == nullptr ? empty : set;
 }
 
-const ResourceRef* Stream::Held::Find(absl::string_view name) const { return FindIn(sorted_, name); }
+const ResourceRef* Stream::Held::Find(absl::string_view name) const {
+  return FindIn(sorted_, name);
+}
 
 void Stream::Held::Put(ResourceRef resource) {
-  const auto at = std::lower_bound(sorted_.begin(), sorted_.end(), absl::string_view(resource->name), NameLess);
+  const auto at =
+      std::lower_bound(sorted_.begin(), sorted_.end(), absl::string_view(resource->name), NameLess);
   if (at != sorted_.end() && (*at)->name == resource->name)
     *at = std::move(resource);
   else
@@ -87,7 +91,8 @@ absl::StatusOr<Stream::TypeState*> Stream::StateOf(absl::string_view url) {
   return &state;
 }
 
-void Stream::Answered(TypeState& state, const Acknowledgement& answer, uint64_t nonce, absl::Time now) {
+void Stream::Answered(TypeState& state, const Acknowledgement& answer, uint64_t nonce,
+                      absl::Time now) {
   // Of a response that another one superseded before it was answered, only that is known.
   while (!state.waiting.empty() && state.waiting.front().nonce < nonce) state.waiting.pop_front();
   if (state.waiting.empty() || state.waiting.front().nonce != nonce) return;
@@ -95,8 +100,8 @@ void Stream::Answered(TypeState& state, const Acknowledgement& answer, uint64_t 
   state.waiting.pop_front();
   if (answer.rejected) {
     ++counters_.nacks;
-    // Which of its resources the client took is unknown (clients differ); they count as rejected until newer ones are
-    // acknowledged. Nothing is sent again before its content changes.
+    // Which of its resources the client took is unknown (clients differ); they count as rejected
+    // until newer ones are acknowledged. Nothing is sent again before its content changes.
     for (const ResourceRef& resource : response.resources) state.rejected.insert(resource->name);
     if (response.resources.empty()) state.rejected.insert("");
     state.report.rejected_version = response.version;
@@ -114,8 +119,8 @@ void Stream::Answered(TypeState& state, const Acknowledgement& answer, uint64_t 
 }
 
 void Stream::ForceEndpointsOf(const std::vector<ResourceRef>& clusters) {
-  // A changed cluster warms anew until it sees an endpoint response, even when the endpoints are the same
-  // (envoy#13009). Our clusters' endpoint resources have the clusters' names.
+  // A changed cluster warms anew until it sees an endpoint response, even when the endpoints are
+  // the same (envoy#13009). Our clusters' endpoint resources have the clusters' names.
   for (TypeState& state : types_) {
     if (state.type != Type::kEndpoints) continue;
     for (const ResourceRef& cluster : clusters)
@@ -124,8 +129,8 @@ void Stream::ForceEndpointsOf(const std::vector<ResourceRef>& clusters) {
   }
 }
 
-std::optional<Response> Stream::Try(TypeState& state, const std::shared_ptr<const TypeSet>& set, bool removing,
-                                    absl::Time now) {
+std::optional<Response> Stream::Try(TypeState& state, const std::shared_ptr<const TypeSet>& set,
+                                    bool removing, absl::Time now) {
   if (!state.started || (state.done == set && !state.dirty)) return std::nullopt;
   if (state.waiting.size() >= kMaxUnanswered) return std::nullopt;
   Response response;
@@ -172,7 +177,8 @@ std::optional<Response> Stream::Next(const View& view, absl::Time now) {
   for (TypeState& state : types_) {
     const std::shared_ptr<const TypeSet>& set = view.Of(state.type);
     if (auto response = Try(state, set, !RemovedLast(state.type), now)) return response;
-    removals = removals || (RemovedLast(state.type) && state.started && (state.done != set || state.dirty));
+    removals = removals ||
+               (RemovedLast(state.type) && state.started && (state.done != set || state.dirty));
   }
   if (!removals) {
     held_since_ = absl::InfiniteFuture();
@@ -188,7 +194,8 @@ std::optional<Response> Stream::Next(const View& view, absl::Time now) {
 
 bool Stream::Settled(const View& view) const {
   return std::all_of(types_.begin(), types_.end(), [&](const TypeState& state) {
-    return !state.started || (state.waiting.empty() && !state.dirty && state.done == view.Of(state.type));
+    return !state.started ||
+           (state.waiting.empty() && !state.dirty && state.done == view.Of(state.type));
   });
 }
 
@@ -273,7 +280,8 @@ void DeltaStream::First(TypeState& state, const DeltaRequest& request, const Vie
   const auto has_star = [&](const std::vector<std::string>& names) {
     return HasWildcard(state.type) && std::find(names.begin(), names.end(), "*") != names.end();
   };
-  state.wildcard = has_star(request.subscribe) || (HasWildcard(state.type) && request.subscribe.empty());
+  state.wildcard =
+      has_star(request.subscribe) || (HasWildcard(state.type) && request.subscribe.empty());
   if (has_star(request.unsubscribe)) state.wildcard = false;
   state.must_answer = state.wildcard;
   for (const std::string& name : request.subscribe)
@@ -300,7 +308,8 @@ void DeltaStream::First(TypeState& state, const DeltaRequest& request, const Vie
 bool DeltaStream::Collect(TypeState& state, const TypeSet& set, bool removing, Response* out) {
   const auto consider = [&](const ResourceRef& resource) {
     const ResourceRef* held = state.held.Find(resource->name);
-    if (held == nullptr || (*held)->version != resource->version || state.force.contains(resource->name))
+    if (held == nullptr || (*held)->version != resource->version ||
+        state.force.contains(resource->name))
       out->resources.push_back(resource);
   };
   if (state.wildcard) {
@@ -313,7 +322,8 @@ bool DeltaStream::Collect(TypeState& state, const TypeSet& set, bool removing, R
     if (set.Find(name) == nullptr) out->removed.push_back(name);
   if (removing)
     for (const ResourceRef& held : state.held.sorted())
-      if (set.Find(held->name) == nullptr && !state.force.contains(held->name)) out->removed.push_back(held->name);
+      if (set.Find(held->name) == nullptr && !state.force.contains(held->name))
+        out->removed.push_back(held->name);
   if (out->resources.empty() && out->removed.empty() && !state.must_answer) return false;
   for (const ResourceRef& resource : out->resources) state.held.Put(resource);
   for (const std::string& name : out->removed) state.held.Erase(name);
@@ -349,7 +359,8 @@ void SotwStream::Subscribe(TypeState& state, const SotwRequest& request, bool in
   state.ever_named = state.ever_named || !request.names.empty();
   const bool wildcard = star || (HasWildcard(state.type) && !state.ever_named);
   if (initial) {
-    // Everything again, whatever version the client says it has: the set of names may have changed meanwhile.
+    // Everything again, whatever version the client says it has: the set of names may have changed
+    // meanwhile.
     state.held.Assign({});
     state.force = names;
     state.must_answer = HasWildcard(state.type);
@@ -390,7 +401,8 @@ bool SotwStream::Collect(TypeState& state, const TypeSet& set, bool removing, Re
   std::vector<ResourceRef> changed;
   for (const ResourceRef& resource : wanted) {
     const ResourceRef* held = state.held.Find(resource->name);
-    if (held == nullptr || (*held)->version != resource->version || state.force.contains(resource->name))
+    if (held == nullptr || (*held)->version != resource->version ||
+        state.force.contains(resource->name))
       changed.push_back(resource);
   }
   std::vector<ResourceRef> gone;
@@ -399,7 +411,8 @@ bool SotwStream::Collect(TypeState& state, const TypeSet& set, bool removing, Re
   out->version = state.wildcard ? set.version : VersionOf(wanted);
 
   if (!HasWildcard(state.type)) {
-    // No way to say "removed" here: the client drops what nothing refers to. It is sent again if it comes back.
+    // No way to say "removed" here: the client drops what nothing refers to. It is sent again if it
+    // comes back.
     if (removing)
       for (const ResourceRef& resource : gone) {
         state.held.Erase(resource->name);
@@ -409,7 +422,8 @@ bool SotwStream::Collect(TypeState& state, const TypeSet& set, bool removing, Re
     for (const ResourceRef& resource : out->resources) state.held.Put(resource);
     return !out->resources.empty();
   }
-  // Absence is deletion, so every response is whole; what may not disappear yet is repeated as it was.
+  // Absence is deletion, so every response is whole; what may not disappear yet is repeated as it
+  // was.
   if (changed.empty() && !state.must_answer && !(removing && !gone.empty())) return false;
   if (!changed.empty() && state.type == Type::kCluster) ForceEndpointsOf(changed);
   out->resources = std::move(wanted);

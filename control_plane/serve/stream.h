@@ -1,14 +1,16 @@
-// One xDS stream's subscriptions as a pure state machine: requests and snapshots in, responses out. No gRPC, no clock of
-// its own, no locks; whoever owns it calls from one thread at a time.
+// One xDS stream's subscriptions as a pure state machine: requests and snapshots in, responses out.
+// No gRPC, no clock of its own, no locks; whoever owns it calls from one thread at a time.
 //
 //   DeltaStream stream(options);
 //   stream.OnRequest(request, view, now);
-//   while (auto response = stream.Next(view, now)) Send(*response);   // again after each request and each new view
+//   while (auto response = stream.Next(view, now)) Send(*response);   // again after each request
+//   and each new view
 //
-// Next gives one response at a time, always of the newest view, so a slow reader has at most one push waiting and never
-// sees the configurations it missed. Order: clusters, endpoints, listeners, routes, secrets; then what must disappear:
-// clusters and endpoints are removed only after the listeners and routes of the same view were answered (or
-// StreamOptions::removal_patience ran out), and not while the client holds on to older ones because it rejected the new.
+// Next gives one response at a time, always of the newest view, so a slow reader has at most one
+// push waiting and never sees the configurations it missed. Order: clusters, endpoints, listeners,
+// routes, secrets; then what must disappear: clusters and endpoints are removed only after the
+// listeners and routes of the same view were answered (or StreamOptions::removal_patience ran out),
+// and not while the client holds on to older ones because it rejected the new.
 //
 // Rules and their sources: the xDS protocol document of Envoy; comments at each rule.
 #pragma once
@@ -27,7 +29,8 @@
 
 namespace heddle::serve {
 
-// All resources of one type that one proxy is to have. Immutable, shared between proxies and between views.
+// All resources of one type that one proxy is to have. Immutable, shared between proxies and
+// between views.
 struct TypeSet {
   std::vector<translate::ResourceRef> resources;  // sorted by name
   std::string version;                            // over names and versions
@@ -69,8 +72,9 @@ struct StreamCounters {
 
 struct StreamOptions {
   absl::Duration removal_patience = absl::Seconds(5);
-  // Envoy forgets, when a stream breaks, which clusters were still waiting for endpoints (envoy#33607): then every
-  // endpoint resource is sent again on the new stream, also those whose version it has.
+  // Envoy forgets, when a stream breaks, which clusters were still waiting for endpoints
+  // (envoy#33607): then every endpoint resource is sent again on the new stream, also those whose
+  // version it has.
   bool resend_endpoints_on_reconnect = false;
   size_t max_names = 100000;  // subscribed per type
   size_t max_types = 16;
@@ -89,7 +93,8 @@ class Stream {
   // Some type's latest answer was a rejection.
   bool Rejecting() const;
   bool Subscribed(Type type, absl::string_view name) const;
-  // Whether the newest responses of this view wait for a removal; then Next wants to be called again later.
+  // Whether the newest responses of this view wait for a removal; then Next wants to be called
+  // again later.
   bool HoldingBack() const { return held_since_ != absl::InfiniteFuture(); }
 
   std::vector<TypeReport> Report() const;
@@ -126,9 +131,9 @@ class Stream {
     absl::btree_set<std::string> names;  // explicit subscriptions, also to what does not exist yet
     absl::btree_set<std::string> force;  // to be sent although the client may have them
     Held held;
-    bool must_answer = false;  // the client waits for a response even if it is empty
-    uint64_t last_nonce = 0;   // 0: none sent
-    std::deque<Waiting> waiting;   // oldest first
+    bool must_answer = false;     // the client waits for a response even if it is empty
+    uint64_t last_nonce = 0;      // 0: none sent
+    std::deque<Waiting> waiting;  // oldest first
     // Names whose latest version the client refused; "" for a response without resources.
     absl::btree_set<std::string> rejected;
     std::shared_ptr<const TypeSet> done;  // for which nothing was left to send; saves the walk
@@ -140,10 +145,12 @@ class Stream {
   absl::StatusOr<TypeState*> StateOf(absl::string_view url);
   // Books an ACK or NACK of the response with this nonce and of all before it.
   void Answered(TypeState& state, const Acknowledgement& answer, uint64_t nonce, absl::Time now);
-  // Clusters that changed make the client wait for their endpoints again, even if those did not change.
+  // Clusters that changed make the client wait for their endpoints again, even if those did not
+  // change.
   void ForceEndpointsOf(const std::vector<translate::ResourceRef>& clusters);
 
-  // Fills `out` and books it as sent when the type has something to send; removals only if `removing`.
+  // Fills `out` and books it as sent when the type has something to send; removals only if
+  // `removing`.
   virtual bool Collect(TypeState& state, const TypeSet& set, bool removing, Response* out) = 0;
   // Whether each response of the type is everything the client is to have.
   virtual bool AnswersAreWhole(Type type) const = 0;
@@ -154,8 +161,8 @@ class Stream {
 
  private:
   bool MayRemove(absl::Time now);
-  std::optional<Response> Try(TypeState& state, const std::shared_ptr<const TypeSet>& set, bool removing,
-                              absl::Time now);
+  std::optional<Response> Try(TypeState& state, const std::shared_ptr<const TypeSet>& set,
+                              bool removing, absl::Time now);
 
   uint64_t next_nonce_ = 1;
   absl::Time held_since_ = absl::InfiniteFuture();

@@ -17,7 +17,8 @@ constexpr size_t kCopyBelow = 512;
 
 template <typename Message>
 absl::Status Parse(absl::string_view bytes, Message* message) {
-  if (message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return absl::OkStatus();
+  if (message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("not a ", message->GetTypeName()));
 }
 
@@ -38,7 +39,8 @@ void NodeOf(const envoy::config::core::v3::Node& in, Node* out) {
   out->intercept = intercept != in.metadata().fields().end() && intercept->second.bool_value();
 }
 
-// The wire format of length-delimited fields (numbers below 16), which is all that responses consist of.
+// The wire format of length-delimited fields (numbers below 16), which is all that responses
+// consist of.
 void PutTag(int field, size_t size, std::string* out) {
   out->push_back(static_cast<char>(field << 3 | 2));
   while (size >= 0x80) {
@@ -107,8 +109,10 @@ absl::StatusOr<DeltaRequest> DecodeDelta(absl::string_view bytes, Node* node) {
   out.type_url = in.type_url();
   out.answer = AnswerOf(in);
   out.subscribe.assign(in.resource_names_subscribe().begin(), in.resource_names_subscribe().end());
-  out.unsubscribe.assign(in.resource_names_unsubscribe().begin(), in.resource_names_unsubscribe().end());
-  out.initial_versions.assign(in.initial_resource_versions().begin(), in.initial_resource_versions().end());
+  out.unsubscribe.assign(in.resource_names_unsubscribe().begin(),
+                         in.resource_names_unsubscribe().end());
+  out.initial_versions.assign(in.initial_resource_versions().begin(),
+                              in.initial_resource_versions().end());
   if (in.has_node()) NodeOf(in.node(), node);
   return out;
 }
@@ -124,8 +128,8 @@ absl::StatusOr<SotwRequest> DecodeSotw(absl::string_view bytes, Node* node) {
   return out;
 }
 
-// DeltaDiscoveryResponse {system_version_info = 1, resources = 2, type_url = 4, nonce = 5, removed_resources = 6};
-// Resource {version = 1, resource = 2, name = 3}.
+// DeltaDiscoveryResponse {system_version_info = 1, resources = 2, type_url = 4, nonce = 5,
+// removed_resources = 6}; Resource {version = 1, resource = 2, name = 3}.
 std::vector<Piece> EncodeDelta(const Response& response) {
   Writer out;
   PutString(1, response.version, out.own());
@@ -137,7 +141,8 @@ std::vector<Piece> EncodeDelta(const Response& response) {
   }
   for (const translate::ResourceRef& resource : response.resources) {
     const size_t any = AnySize(response.type_url, *resource);
-    PutTag(2, StringSize(resource->version) + StringSize(resource->name) + FieldSize(any), out.own());
+    PutTag(2, StringSize(resource->version) + StringSize(resource->name) + FieldSize(any),
+           out.own());
     PutString(1, resource->version, out.own());
     PutString(3, resource->name, out.own());
     PutTag(2, any, out.own());

@@ -1,5 +1,6 @@
-// Between protobuf bytes and the plain values of the stream logic. Resources are never encoded here: a response is a
-// list of pieces, of which the resource bodies are the very bytes that translation made once.
+// Between protobuf bytes and the plain values of the stream logic. Resources are never encoded
+// here: a response is a list of pieces, of which the resource bodies are the very bytes that
+// translation made once.
 #pragma once
 
 #include <memory>

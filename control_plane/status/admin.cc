@@ -44,16 +44,19 @@ HttpReply Traces(const AdminSource& source, const HttpRequest& request) {
   const std::string wanted = QueryValue(request, "trace_id");
   if (wanted.empty()) {
     size_t limit = 20;
-    if (!QueryValue(request, "limit").empty() && !absl::SimpleAtoi(QueryValue(request, "limit"), &limit))
+    if (!QueryValue(request, "limit").empty() &&
+        !absl::SimpleAtoi(QueryValue(request, "limit"), &limit))
       return Wrong(400, "limit: not a number");
-    const auto latest = source.traces->Latest(std::min<size_t>(limit, 1000), QueryValue(request, "service"));
+    const auto latest =
+        source.traces->Latest(std::min<size_t>(limit, 1000), QueryValue(request, "service"));
     return {.content_type = kJson, .body = TracesJson(latest)};
   }
   const std::string id = trace::NormalTraceId(wanted);
   if (id.empty()) return Wrong(400, "trace_id: want 32 hexadecimal digits");
   const std::vector<trace::Span> spans = source.traces->Find(id);
   if (spans.empty())
-    return Wrong(404, absl::StrCat("no spans of trace ", id, ": not sampled, not received yet, or too long ago"));
+    return Wrong(404, absl::StrCat("no spans of trace ", id,
+                                   ": not sampled, not received yet, or too long ago"));
   return {.content_type = kJson, .body = TraceJson(spans)};
 }
 
@@ -63,16 +66,20 @@ HttpReply Proxy(const AdminSource& source, const HttpRequest& request) {
   if (parts.size() != 2) return Wrong(400, "workload: want NAMESPACE/NAME");
   const Overview overview = source.overview();
   if (overview.world == nullptr) return Wrong(503, "no valid configuration yet");
-  const auto view = translate::MakeProxyView(*overview.world, {.ns = parts[0], .name = parts[1]},
-                                             {.intercept = QueryValue(request, "intercept") == "1"});
+  const auto view =
+      translate::MakeProxyView(*overview.world, {.ns = parts[0], .name = parts[1]},
+                               {.intercept = QueryValue(request, "intercept") == "1"});
   if (!view.ok()) return Wrong(404, std::string(view.status().message()));
   translate::Translator translator;
-  return {.content_type = kJson, .body = SnapshotJson(*translator.Translate(*overview.world, *view))};
+  return {.content_type = kJson,
+          .body = SnapshotJson(*translator.Translate(*overview.world, *view))};
 }
 
 HttpReply Rotate(const AdminSource& source, const HttpRequest& request) {
   if (!request.guarded)
-    return Wrong(403, "send the header \"x-heddle-admin: 1\", as `heddlectl rotate` does, so that no web page can do this");
+    return Wrong(403,
+                 "send the header \"x-heddle-admin: 1\", as `heddlectl rotate` does, so that no "
+                 "web page can do this");
   if (request.peer_address != "127.0.0.1" && request.peer_address != "::1")
     return Wrong(403, "only from this machine");
   const auto done = source.rotate(QueryValue(request, "root"));
@@ -86,12 +93,8 @@ struct Row {
 };
 
 constexpr Row kPages[] = {
-    {"GET", "/", &Page},
-    {"GET", "/status", &Status},
-    {"GET", "/metrics", &MetricsPage},
-    {"GET", "/traces", &Traces},
-    {"GET", "/ready", &ReadyPage},
-    {"GET", "/debug/proxy", &Proxy},
+    {"GET", "/", &Page},          {"GET", "/status", &Status},   {"GET", "/metrics", &MetricsPage},
+    {"GET", "/traces", &Traces},  {"GET", "/ready", &ReadyPage}, {"GET", "/debug/proxy", &Proxy},
     {"POST", "/rotate", &Rotate},
 };
 

@@ -1,4 +1,5 @@
-// heddle-control's admin pages: what is at which path. Everything but POST /rotate only reads; nothing shows a secret.
+// heddle-control's admin pages: what is at which path. Everything but POST /rotate only reads;
+// nothing shows a secret.
 #pragma once
 
 #include <functional>
@@ -16,8 +17,8 @@ namespace heddle::status {
 struct AdminSource {
   std::function<Overview()> overview;
   const trace::Store* traces = nullptr;
-  // "": every workload renews its certificate. "prepare", "activate", "retire": a step of the root's rotation.
-  // The text says what happened.
+  // "": every workload renews its certificate. "prepare", "activate", "retire": a step of the
+  // root's rotation. The text says what happened.
   std::function<absl::StatusOr<std::string>(const std::string& root_step)> rotate;
 };
 

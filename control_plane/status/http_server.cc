@@ -25,7 +25,8 @@ std::map<std::string, std::string> QueryOf(const char* query) {
   std::map<std::string, std::string> out;
   evkeyvalq pairs;
   if (query == nullptr || evhttp_parse_query_str(query, &pairs) != 0) return out;
-  for (evkeyval* pair = pairs.tqh_first; pair != nullptr; pair = pair->next.tqe_next) out[pair->key] = pair->value;
+  for (evkeyval* pair = pairs.tqh_first; pair != nullptr; pair = pair->next.tqe_next)
+    out[pair->key] = pair->value;
   evhttp_clear_headers(&pairs);
   return out;
 }
@@ -52,15 +53,19 @@ const char* Reason(int code) {
 
 absl::Status SplitHostPort(const std::string& text, std::string* host, int* port) {
   const size_t colon = text.rfind(':');
-  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), port) || *port < 0 || *port > 65535)
+  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), port) || *port < 0 ||
+      *port > 65535)
     return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": want HOST:PORT"));
   *host = text.substr(0, colon);
-  if (host->size() > 2 && host->front() == '[' && host->back() == ']') *host = host->substr(1, host->size() - 2);
-  if (host->empty()) return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": want HOST:PORT"));
+  if (host->size() > 2 && host->front() == '[' && host->back() == ']')
+    *host = host->substr(1, host->size() - 2);
+  if (host->empty())
+    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": want HOST:PORT"));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen, Handler handler) {
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen,
+                                                              Handler handler) {
   std::string host;
   int port = 0;
   HEDDLE_RETURN_IF_ERROR(SplitHostPort(listen, &host, &port));
@@ -74,12 +79,14 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   evhttp_bound_socket* const bound =
       evhttp_bind_socket_with_handle(out->http_, host.c_str(), static_cast<ev_uint16_t>(port));
   if (bound == nullptr)
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": ", ::strerror(errno)));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", listen, ": ", ::strerror(errno)));
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   ::getsockname(evhttp_bound_socket_get_fd(bound), reinterpret_cast<sockaddr*>(&address), &size);
-  out->port_ = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                                                   : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  out->port_ =
+      ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                          : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
   out->thread_ = std::thread([server = out.get()] { server->loop_.Run(); });
   return out;
 }
@@ -102,7 +109,8 @@ void HttpServer::OnRequest(evhttp_request* request, void* self) {
     ::free(decoded);
   }
   in.query = QueryOf(evhttp_uri_get_query(uri));
-  const char* guard = evhttp_find_header(evhttp_request_get_input_headers(request), "x-heddle-admin");
+  const char* guard =
+      evhttp_find_header(evhttp_request_get_input_headers(request), "x-heddle-admin");
   in.guarded = guard != nullptr && ::strcmp(guard, "1") == 0;
   char* address = nullptr;
   ev_uint16_t port = 0;
@@ -115,7 +123,8 @@ void HttpServer::OnRequest(evhttp_request* request, void* self) {
   evhttp_add_header(headers, "content-type", reply.content_type.c_str());
   evhttp_add_header(headers, "cache-control", "no-store");
   evhttp_add_header(headers, "x-content-type-options", "nosniff");
-  evhttp_add_header(headers, "content-security-policy", "default-src 'none'; style-src 'unsafe-inline'");
+  evhttp_add_header(headers, "content-security-policy",
+                    "default-src 'none'; style-src 'unsafe-inline'");
   evbuffer* body = evbuffer_new();
   evbuffer_add(body, reply.body.data(), reply.body.size());
   evhttp_send_reply(request, reply.code, Reason(reply.code), body);

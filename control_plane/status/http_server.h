@@ -1,5 +1,5 @@
-// A small HTTP/1.1 server for pages, over libevent's evhttp, on a thread of its own. Not for traffic: one request at a
-// time, bounded in size and time.
+// A small HTTP/1.1 server for pages, over libevent's evhttp, on a thread of its own. Not for
+// traffic: one request at a time, bounded in size and time.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,8 @@ struct HttpRequest {
   std::string method;  // "GET" (also for HEAD) or "POST"
   std::string path;    // decoded, without the query
   std::map<std::string, std::string> query;
-  bool guarded = false;       // has the header "x-heddle-admin: 1", which no page of another site can add
+  bool guarded =
+      false;  // has the header "x-heddle-admin: 1", which no page of another site can add
   std::string peer_address;
 };
 
@@ -35,7 +36,8 @@ class HttpServer {
   using Handler = std::function<HttpReply(const HttpRequest&)>;  // on the server's thread
 
   // "host:port" with a numeric host; port 0: any.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& listen, Handler handler);
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& listen,
+                                                           Handler handler);
   ~HttpServer();
   int port() const { return port_; }
 

@@ -8,12 +8,16 @@
 namespace heddle::status {
 namespace {
 
-// Length of the UTF-8 sequence at the start of `text`, 0 when it is not one (overlong forms and surrogates are not).
+// Length of the UTF-8 sequence at the start of `text`, 0 when it is not one (overlong forms and
+// surrogates are not).
 size_t SequenceLength(absl::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = at(0);
   if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+  const size_t length = lead >= 0xc2 && lead < 0xe0   ? 2
+                        : lead >= 0xe0 && lead < 0xf0 ? 3
+                        : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                      : 0;
   if (length == 0 || text.size() < length) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((at(i) & 0xc0) != 0x80) return 0;
@@ -70,7 +74,8 @@ JsonWriter& JsonWriter::String(absl::string_view text) {
       absl::StrAppend(&out_, "\\", text.substr(0, 1));
     else if (c == '\n')
       out_ += "\\n";
-    else if (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == 0x7f)  // '<': also safe inside a page
+    else if (static_cast<unsigned char>(c) < 0x20 || c == '<' ||
+             c == 0x7f)  // '<': also safe inside a page
       absl::StrAppendFormat(&out_, "\\u%04x", static_cast<unsigned char>(c));
     else
       out_.append(text.data(), length);

@@ -1,4 +1,5 @@
-// What heddle-control tells people and machines about itself: pure functions from a snapshot of its state to text.
+// What heddle-control tells people and machines about itself: pure functions from a snapshot of its
+// state to text.
 #pragma once
 
 #include <optional>
@@ -18,9 +19,9 @@ namespace heddle::status {
 struct Overview {
   absl::Time now, started;
   std::string version, trust_domain;
-  uint64_t generation = 0;                     // of the source's last update
-  std::shared_ptr<const model::World> world;   // being served; null: none yet
-  std::vector<model::Problem> problems;        // of the source's last update
+  uint64_t generation = 0;                    // of the source's last update
+  std::shared_ptr<const model::World> world;  // being served; null: none yet
+  std::vector<model::Problem> problems;       // of the source's last update
   serve::HubReport hub;
   const serve::HubCounters* counters = nullptr;  // never null
   translate::Translator::Stats translation;
@@ -31,7 +32,7 @@ struct Overview {
   struct Forwarded {
     uint64_t sent = 0, failed = 0, dropped = 0;
   };
-  std::optional<Forwarded> forwarded;          // unset: no --otlp-forward
+  std::optional<Forwarded> forwarded;  // unset: no --otlp-forward
 };
 
 // A workload that has a sidecar, and what is known of it.

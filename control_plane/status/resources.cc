@@ -18,11 +18,13 @@ std::string ToJson(absl::string_view url, const std::string& body) {
   const std::string name(url.substr(url.rfind('/') + 1));
   const pb::Descriptor* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
   if (type == nullptr) return absl::StrCat("\"no such message: ", name, "\"");
-  const std::unique_ptr<pb::Message> message(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  const std::unique_ptr<pb::Message> message(
+      pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   pb::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string out;
-  if (!message->ParseFromString(body) || !pb::util::MessageToJsonString(*message, &out, options).ok())
+  if (!message->ParseFromString(body) ||
+      !pb::util::MessageToJsonString(*message, &out, options).ok())
     return "\"unreadable\"";
   return out;
 }
@@ -39,8 +41,8 @@ std::string SnapshotJson(const translate::Snapshot& snapshot) {
     first_type = false;
     bool first = true;
     for (const translate::ResourceRef& resource : snapshot.Of(type)) {
-      absl::StrAppend(&out, first ? "" : ",", "{\"version\":\"", resource->version, "\",\"resource\":",
-                      ToJson(url, resource->body), "}");
+      absl::StrAppend(&out, first ? "" : ",", "{\"version\":\"", resource->version,
+                      "\",\"resource\":", ToJson(url, resource->body), "}");
       first = false;
     }
     out += "]";

@@ -15,7 +15,9 @@ namespace otlp = opentelemetry::proto;
 constexpr size_t kMaxText = 1024;
 constexpr int kMaxAttributes = 64;
 
-std::string Cut(const std::string& text) { return text.size() <= kMaxText ? text : text.substr(0, kMaxText); }
+std::string Cut(const std::string& text) {
+  return text.size() <= kMaxText ? text : text.substr(0, kMaxText);
+}
 
 std::string ValueText(const otlp::common::v1::AnyValue& value) {
   using Any = otlp::common::v1::AnyValue;
@@ -54,10 +56,12 @@ Span FromOtlp(const otlp::trace::v1::Span& in, const std::string& service) {
   out.name = Cut(in.name());
   out.kind = KindName(in.kind());
   out.start_ns = static_cast<int64_t>(in.start_time_unix_nano());
-  out.duration_ns = std::max<int64_t>(0, static_cast<int64_t>(in.end_time_unix_nano() - in.start_time_unix_nano()));
+  out.duration_ns = std::max<int64_t>(
+      0, static_cast<int64_t>(in.end_time_unix_nano() - in.start_time_unix_nano()));
   out.error = in.status().code() == otlp::trace::v1::Status::STATUS_CODE_ERROR;
   for (int i = 0; i < std::min(in.attributes_size(), kMaxAttributes); ++i)
-    out.attributes.emplace_back(in.attributes(i).key().substr(0, 128), ValueText(in.attributes(i).value()));
+    out.attributes.emplace_back(in.attributes(i).key().substr(0, 128),
+                                ValueText(in.attributes(i).value()));
   return out;
 }
 
@@ -95,7 +99,8 @@ absl::StatusOr<std::vector<Span>> DecodeOtlp(absl::string_view request) {
 
 std::string NormalTraceId(absl::string_view text) {
   std::string out = absl::AsciiStrToLower(text);
-  const bool hex = std::all_of(out.begin(), out.end(), [](char c) { return absl::ascii_isxdigit(c); });
+  const bool hex =
+      std::all_of(out.begin(), out.end(), [](char c) { return absl::ascii_isxdigit(c); });
   return out.size() == 32 && hex ? out : "";
 }
 

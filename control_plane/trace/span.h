@@ -1,4 +1,5 @@
-// A finished span, as every tracer understands it: what sidecars export over OTLP and what a person looks at.
+// A finished span, as every tracer understands it: what sidecars export over OTLP and what a person
+// looks at.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ struct Span {
   std::string parent_id;  // 16, or empty: the root
   std::string service;    // of the resource
   std::string name;
-  std::string kind;       // "server", "client", "internal", "producer", "consumer" or ""
-  int64_t start_ns = 0;   // since the Unix epoch
+  std::string kind;      // "server", "client", "internal", "producer", "consumer" or ""
+  int64_t start_ns = 0;  // since the Unix epoch
   int64_t duration_ns = 0;
   bool error = false;
   std::vector<std::pair<std::string, std::string>> attributes;
@@ -29,8 +30,8 @@ struct Span {
   size_t Bytes() const;
 };
 
-// Bytes of an ExportTraceServiceRequest. Spans without usable ids are left out; long strings are cut (attributes at
-// 1 KiB, 64 of them per span).
+// Bytes of an ExportTraceServiceRequest. Spans without usable ids are left out; long strings are
+// cut (attributes at 1 KiB, 64 of them per span).
 absl::StatusOr<std::vector<Span>> DecodeOtlp(absl::string_view request);
 
 // Accepts upper case; empty when it is not 32 hexadecimal digits.

@@ -13,8 +13,9 @@ Summary Summarise(const std::vector<Span>& spans) {
   const Span* root = &spans.front();
   int64_t end = 0;
   for (const Span& span : spans) {
-    const bool better = span.parent_id.empty() != root->parent_id.empty() ? span.parent_id.empty()
-                                                                          : span.start_ns < root->start_ns;
+    const bool better = span.parent_id.empty() != root->parent_id.empty()
+                            ? span.parent_id.empty()
+                            : span.start_ns < root->start_ns;
     if (better) root = &span;
     out.start_ns = out.start_ns == 0 ? span.start_ns : std::min(out.start_ns, span.start_ns);
     end = std::max(end, span.start_ns + span.duration_ns);
@@ -35,7 +36,9 @@ void Store::Add(std::vector<Span> spans) {
     stats_.bytes += span.Bytes();
     by_trace_[span.trace_id].push_back(first_ + ring_.size());
     ring_.push_back(std::move(span));
-    while (!ring_.empty() && (ring_.size() > options_.max_spans || stats_.bytes > options_.max_bytes)) DropOldest();
+    while (!ring_.empty() &&
+           (ring_.size() > options_.max_spans || stats_.bytes > options_.max_bytes))
+      DropOldest();
   }
 }
 
@@ -44,7 +47,8 @@ void Store::DropOldest() {
   stats_.bytes -= span.Bytes();
   ++stats_.dropped;
   const auto found = by_trace_.find(span.trace_id);
-  found->second.pop_front();  // sequence numbers within a trace ascend: the ring's oldest is its oldest
+  found->second
+      .pop_front();  // sequence numbers within a trace ascend: the ring's oldest is its oldest
   if (found->second.empty()) by_trace_.erase(found);
   ring_.pop_front();
   ++first_;
@@ -55,7 +59,8 @@ std::vector<Span> Store::FindLocked(const std::string& trace_id) const {
   const auto found = by_trace_.find(trace_id);
   if (found == by_trace_.end()) return out;
   for (const uint64_t sequence : found->second) out.push_back(ring_[sequence - first_]);
-  std::stable_sort(out.begin(), out.end(), [](const Span& a, const Span& b) { return a.start_ns < b.start_ns; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Span& a, const Span& b) { return a.start_ns < b.start_ns; });
   return out;
 }
 

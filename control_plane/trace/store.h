@@ -1,5 +1,5 @@
-// The latest spans of the mesh, in memory, bounded by count and by bytes: enough for `heddlectl trace` without a
-// collector. The oldest spans go first. Thread-safe.
+// The latest spans of the mesh, in memory, bounded by count and by bytes: enough for `heddlectl
+// trace` without a collector. The oldest spans go first. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ class Store {
   void Add(std::vector<Span> spans);
   // Every span of the trace that is still held, by start time.
   std::vector<Span> Find(const std::string& trace_id) const;
-  // The traces whose spans came in last, newest first. `service`: only those with a span of it; empty: all.
+  // The traces whose spans came in last, newest first. `service`: only those with a span of it;
+  // empty: all.
   std::vector<Summary> Latest(size_t limit, const std::string& service) const;
 
   struct Stats {
@@ -46,7 +47,8 @@ class Store {
   Stats stats() const;
 
  private:
-  std::vector<Span> FindLocked(const std::string& trace_id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  std::vector<Span> FindLocked(const std::string& trace_id) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void DropOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StoreOptions options_;

@@ -28,7 +28,8 @@ class Tree {
     std::vector<const Span*> sorted;
     for (const Span& span : spans) sorted.push_back(&span);
     std::stable_sort(sorted.begin(), sorted.end(), [](const Span* a, const Span* b) {
-      return a->start_ns != b->start_ns ? a->start_ns < b->start_ns : a->duration_ns > b->duration_ns;
+      return a->start_ns != b->start_ns ? a->start_ns < b->start_ns
+                                        : a->duration_ns > b->duration_ns;
     });
     for (const Span* span : sorted) children_[Parent(*span)].push_back(span);
     Walk("", 0);
@@ -44,7 +45,8 @@ class Tree {
   void Walk(const std::string& parent, size_t depth) {
     const auto found = children_.find(parent);
     if (found == children_.end()) return;
-    for (const Span* span : found->second) Visit(span, depth, parent.empty() && !span->parent_id.empty());
+    for (const Span* span : found->second)
+      Visit(span, depth, parent.empty() && !span->parent_id.empty());
   }
   void Visit(const Span* span, size_t depth, bool orphan) {
     if (!done_.insert(span).second) return;
@@ -74,7 +76,8 @@ std::string StatusText(const Span& span) {
     const absl::string_view newer = span.Attribute("http.response.status_code");
     out = newer.empty() ? (span.error ? "error" : "") : std::string(newer);
   }
-  if (const absl::string_view flags = span.Attribute("response_flags"); !flags.empty() && flags != "-")
+  if (const absl::string_view flags = span.Attribute("response_flags");
+      !flags.empty() && flags != "-")
     absl::StrAppend(&out, " ", flags);
   if (const absl::string_view retries = span.Attribute("retry.count"); !retries.empty())
     absl::StrAppend(&out, " retry ", retries);
@@ -124,7 +127,8 @@ std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& op
     begin = std::min(begin, span.start_ns);
     end = std::max(end, span.start_ns + span.duration_ns);
   }
-  const double scale = static_cast<double>(options.bar_width) / static_cast<double>(std::max<int64_t>(1, end - begin));
+  const double scale = static_cast<double>(options.bar_width) /
+                       static_cast<double>(std::max<int64_t>(1, end - begin));
   const absl::string_view block = options.ascii ? "#" : "█";
   const absl::string_view branch = options.ascii ? "`-" : "└ ";
 
@@ -134,19 +138,24 @@ std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& op
   for (const Line& line : tree.lines()) {
     const Span& span = *line.span;
     Row row;
-    const std::string indent = line.depth == 0 ? "" : absl::StrCat(Repeat("  ", line.depth - 1), branch);
+    const std::string indent =
+        line.depth == 0 ? "" : absl::StrCat(Repeat("  ", line.depth - 1), branch);
     row.service = absl::StrCat(indent, Printable(span.service, kMaxColumn));
     row.service_width = 2 * line.depth + std::min(span.service.size(), kMaxColumn);
-    row.operation = absl::StrCat(Printable(span.name, kMaxColumn), line.orphan ? " (parent missing)" : "");
+    row.operation =
+        absl::StrCat(Printable(span.name, kMaxColumn), line.orphan ? " (parent missing)" : "");
     row.status = StatusText(span);
     row.peer = PeerText(span);
-    const auto offset = std::min(options.bar_width - 1,
-                                 static_cast<size_t>(static_cast<double>(span.start_ns - begin) * scale));
-    const auto length = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(span.duration_ns) * scale + 0.5), 1,
-                                           options.bar_width - offset);
+    const auto offset =
+        std::min(options.bar_width - 1,
+                 static_cast<size_t>(static_cast<double>(span.start_ns - begin) * scale));
+    const auto length =
+        std::clamp<size_t>(static_cast<size_t>(static_cast<double>(span.duration_ns) * scale + 0.5),
+                           1, options.bar_width - offset);
     row.bar = absl::StrCat(Repeat(" ", offset), Repeat(block, length),
                            Repeat(" ", options.bar_width - offset - length));
-    row.duration = absl::StrCat("+", Milliseconds(span.start_ns - begin), "  ", Milliseconds(span.duration_ns));
+    row.duration = absl::StrCat("+", Milliseconds(span.start_ns - begin), "  ",
+                                Milliseconds(span.duration_ns));
     row.error = span.error;
     widths[0] = std::max(widths[0], row.service_width);
     widths[1] = std::max(widths[1], row.operation.size());
@@ -155,16 +164,18 @@ std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& op
     rows.push_back(std::move(row));
   }
 
-  std::string out = absl::StrFormat("trace %s  %s  %d spans\n", spans.front().trace_id, Milliseconds(end - begin),
-                                    spans.size());
-  absl::StrAppendFormat(&out, "%-*s  %-*s  %-*s  %-*s  %-*s  START, DURATION\n", widths[0], "SERVICE", widths[1],
-                        "OPERATION", widths[2], "STATUS", widths[3], "PEER", options.bar_width, "TIME");
+  std::string out = absl::StrFormat("trace %s  %s  %d spans\n", spans.front().trace_id,
+                                    Milliseconds(end - begin), spans.size());
+  absl::StrAppendFormat(&out, "%-*s  %-*s  %-*s  %-*s  %-*s  START, DURATION\n", widths[0],
+                        "SERVICE", widths[1], "OPERATION", widths[2], "STATUS", widths[3], "PEER",
+                        options.bar_width, "TIME");
   for (const Row& row : rows) {
     if (options.colour && row.error) out += "\x1b[31m";
     absl::StrAppend(&out, row.service, Repeat(" ", widths[0] - row.service_width));
-    absl::StrAppendFormat(&out, "  %-*s  %-*s  %-*s  ", widths[1], row.operation, widths[2], row.status, widths[3],
-                          row.peer);
-    absl::StrAppend(&out, row.bar, "  ", row.duration, options.colour && row.error ? "\x1b[0m" : "", "\n");
+    absl::StrAppendFormat(&out, "  %-*s  %-*s  %-*s  ", widths[1], row.operation, widths[2],
+                          row.status, widths[3], row.peer);
+    absl::StrAppend(&out, row.bar, "  ", row.duration, options.colour && row.error ? "\x1b[0m" : "",
+                    "\n");
   }
   return out;
 }

@@ -1,8 +1,10 @@
-// One trace as text for a terminal: a line per span, indented as called, with a bar that shows when it ran.
+// One trace as text for a terminal: a line per span, indented as called, with a bar that shows when
+// it ran.
 //
-//   SERVICE                     OPERATION            STATUS  PEER        0 ms                     12.4 ms
-//   web                         egress catalog       200                 ████████████████████████ 12.4 ms
-//   └ catalog                   ingress catalog      200     bookshop/web ▕██████████████████████  11.9 ms
+//   trace 4bf92f35...  12.4 ms  3 spans
+//   SERVICE     OPERATION        STATUS  PEER               TIME                  START, DURATION
+//   web         egress catalog   200     to 127.0.1.3:9080  ████████████████████  +0 us  12.4 ms
+//   └ catalog   ingress catalog  200     from bookshop/web   ██████████████████   +210 us  11.9 ms
 #pragma once
 
 #include <string>
@@ -18,7 +20,8 @@ struct WaterfallOptions {
   bool ascii = false;   // '#' and '`-' instead of box characters
 };
 
-// A span whose parent is missing stands at the top level and is marked "(parent missing)": nothing is hidden.
+// A span whose parent is missing stands at the top level and is marked "(parent missing)": nothing
+// is hidden.
 std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& options);
 
 // "850 us", "12.4 ms", "1.20 s".

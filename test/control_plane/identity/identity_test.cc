@@ -1,4 +1,5 @@
-// The certificate authority, its files and the join tokens: what is signed, what is refused, and that keys stay private.
+// The certificate authority, its files and the join tokens: what is signed, what is refused, and
+// that keys stay private.
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -25,7 +26,8 @@ namespace heddle::identity {
 namespace {
 
 const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
-const WorkloadId kReviews{.trust_domain = "cluster.local", .ns = "bookshop", .service_account = "reviews"};
+const WorkloadId kReviews{
+    .trust_domain = "cluster.local", .ns = "bookshop", .service_account = "reviews"};
 
 std::string TempDir() {
   const char* root = ::getenv("TEST_TMPDIR");
@@ -49,8 +51,9 @@ std::string Csr(EVP_PKEY* key, bool break_signature = false) {
   X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request), "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>("admin"), -1, -1, 0);
   STACK_OF(X509_EXTENSION)* extensions = sk_X509_EXTENSION_new_null();
-  sk_X509_EXTENSION_push(extensions, X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name,
-                                                         "URI:spiffe://cluster.local/ns/kube-system/sa/admin"));
+  sk_X509_EXTENSION_push(extensions,
+                         X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name,
+                                             "URI:spiffe://cluster.local/ns/kube-system/sa/admin"));
   X509_REQ_add_extensions(request, extensions);
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   X509_REQ_sign(request, key, EVP_sha256());
@@ -81,14 +84,15 @@ SCENARIO("a SPIFFE identity is read strictly") {
   REQUIRE(*WorkloadId::FromUri(kReviews.Uri()) == kReviews);
   REQUIRE(*WorkloadId::FromSubject("cluster.local", kReviews.Subject()) == kReviews);
   for (const char* bad :
-       {"", "spiffe://", "spiffe://td/ns/a/sa", "spiffe://td/ns/a/sa/", "spiffe://td/ns//sa/b", "spiffe://td/ns/a/sa/b/c",
-        "spiffe:///ns/a/sa/b", "spiffe://TD/ns/a/sa/b", "spiffe://td/ns/A/sa/b", "spiffe://td/sa/a/ns/b",
-        "http://td/ns/a/sa/b", "spiffe://td/ns/a%2f/sa/b", "spiffe://td/ns/a,URI:x/sa/b", "spiffe://td/ns/-a/sa/b"}) {
+       {"", "spiffe://", "spiffe://td/ns/a/sa", "spiffe://td/ns/a/sa/", "spiffe://td/ns//sa/b",
+        "spiffe://td/ns/a/sa/b/c", "spiffe:///ns/a/sa/b", "spiffe://TD/ns/a/sa/b",
+        "spiffe://td/ns/A/sa/b", "spiffe://td/sa/a/ns/b", "http://td/ns/a/sa/b",
+        "spiffe://td/ns/a%2f/sa/b", "spiffe://td/ns/a,URI:x/sa/b", "spiffe://td/ns/-a/sa/b"}) {
     INFO(bad);
     CHECK_FALSE(WorkloadId::FromUri(bad).ok());
   }
-  for (const char* bad : {"", "system:serviceaccount:a", "system:serviceaccount:a:b:c", "user:serviceaccount:a:b",
-                          "system:serviceaccount::b"}) {
+  for (const char* bad : {"", "system:serviceaccount:a", "system:serviceaccount:a:b:c",
+                          "user:serviceaccount:a:b", "system:serviceaccount::b"}) {
     INFO(bad);
     CHECK_FALSE(WorkloadId::FromSubject("cluster.local", bad).ok());
   }
@@ -114,7 +118,8 @@ SCENARIO("the CA makes its key once, private, and refuses one that others can re
     CHECK_FALSE(CertificateAuthority::Open({.dir = dir}, kNow).ok());
   }
   WHEN("the trust domain is another one") {
-    const auto refused = CertificateAuthority::Open({.dir = dir, .trust_domain = "other.org"}, kNow);
+    const auto refused =
+        CertificateAuthority::Open({.dir = dir, .trust_domain = "other.org"}, kNow);
     CHECK_THAT(std::string(refused.status().message()), Catch::Contains("--trust-domain"));
   }
   WHEN("the root has expired") {
@@ -209,19 +214,21 @@ SCENARIO("a CSR that proves nothing, or holds another kind of key, is refused wi
   struct {
     std::string csr;
     const char* why;
-  } table[] = {{"", "not a PEM"},
-               {"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "csr"},
-               {std::string(20000, 'x'), "16 KiB"},
-               {CsrOf(EVP_RSA_gen(2048)), "only ECDSA P-256"},
-               {CsrOf(EVP_EC_gen("P-384")), "only ECDSA P-256"},
-               {CsrOf(EVP_EC_gen("P-256"), true), "signature"}};
+  } table[] = {
+      {"", "not a PEM"},
+      {"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "csr"},
+      {std::string(20000, 'x'), "16 KiB"},
+      {CsrOf(EVP_RSA_gen(2048)), "only ECDSA P-256"},
+      {CsrOf(EVP_EC_gen("P-384")), "only ECDSA P-256"},
+      {CsrOf(EVP_EC_gen("P-256"), true), "signature"}};
   for (const auto& row : table) {
     const auto refused = ca->SignCsr(row.csr, kReviews, {}, kNow);
     REQUIRE_FALSE(refused.ok());
     CHECK_THAT(std::string(refused.status().message()), Catch::Contains(row.why));
   }
   const WorkloadId foreign{.trust_domain = "other.org", .ns = "a", .service_account = "b"};
-  CHECK(absl::IsPermissionDenied(ca->SignCsr(CsrOf(EVP_EC_gen("P-256")), foreign, {}, kNow).status()));
+  CHECK(absl::IsPermissionDenied(
+      ca->SignCsr(CsrOf(EVP_EC_gen("P-256")), foreign, {}, kNow).status()));
 }
 
 SCENARIO("two roots overlap while the CA is rotated") {
@@ -297,10 +304,13 @@ SCENARIO("a join token proves one service account for a short time") {
 SCENARIO("a join token that was touched anywhere is refused") {
   const auto key = TokenKey::Open(TempDir());
   const std::string token = *key->Make(kReviews, absl::Hours(1), kNow);
-  const auto refused = [&](const std::string& bad) { return !key->Verify(bad, "cluster.local", kNow).ok(); };
+  const auto refused = [&](const std::string& bad) {
+    return !key->Verify(bad, "cluster.local", kNow).ok();
+  };
   for (size_t i = 0; i < token.size(); ++i) {
     std::string bad = token;
-    // The last character of a base64 part may carry unused bits: flip its top bit's letter instead of a neighbour.
+    // The last character of a base64 part may carry unused bits: flip its top bit's letter instead
+    // of a neighbour.
     bad[i] = bad[i] == 'A' ? 'z' : 'A';
     INFO(i);
     CHECK(refused(bad));
@@ -309,9 +319,9 @@ SCENARIO("a join token that was touched anywhere is refused") {
   const std::string none = absl::WebSafeBase64Escape(R"({"alg":"none"})");
   const std::string hs = absl::WebSafeBase64Escape(R"({"alg":"HS256","typ":"JWT"})");
   for (const std::string& bad :
-       {std::string(), std::string("."), std::string(".."), std::string("a.b.c"), parts[0] + "." + parts[1],
-        parts[0] + "." + parts[1] + ".", none + "." + parts[1] + ".", hs + "." + parts[1] + "." + parts[2],
-        token + ".x", token + "A", std::string(5000, 'a')}) {
+       {std::string(), std::string("."), std::string(".."), std::string("a.b.c"),
+        parts[0] + "." + parts[1], parts[0] + "." + parts[1] + ".", none + "." + parts[1] + ".",
+        hs + "." + parts[1] + "." + parts[2], token + ".x", token + "A", std::string(5000, 'a')}) {
     INFO(bad);
     CHECK(refused(bad));
   }

@@ -19,9 +19,11 @@ inline std::string HttpExchange(int port, const std::string& request) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string out;
   if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
-      ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
+      ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(request.size())) {
     char chunk[4096];
-    for (ssize_t n; (n = ::recv(fd, chunk, sizeof(chunk), 0)) > 0;) out.append(chunk, static_cast<size_t>(n));
+    for (ssize_t n; (n = ::recv(fd, chunk, sizeof(chunk), 0)) > 0;)
+      out.append(chunk, static_cast<size_t>(n));
   }
   ::close(fd);
   return out;

@@ -42,9 +42,10 @@ std::string Text(const std::optional<Response>& response) {
   std::vector<std::string> names;
   for (const ResourceRef& resource : response->resources)
     names.push_back(absl::StrCat(resource->name, "=", resource->version));
-  std::string out =
-      absl::StrCat(ShortName(response->type_url), "#", response->nonce, "[", absl::StrJoin(names, " "), "]");
-  if (!response->removed.empty()) absl::StrAppend(&out, "-[", absl::StrJoin(response->removed, " "), "]");
+  std::string out = absl::StrCat(ShortName(response->type_url), "#", response->nonce, "[",
+                                 absl::StrJoin(names, " "), "]");
+  if (!response->removed.empty())
+    absl::StrAppend(&out, "-[", absl::StrJoin(response->removed, " "), "]");
   return out;
 }
 
@@ -84,7 +85,8 @@ struct SotwPeer {
   SotwStream stream{{}};
   absl::Time now = kStart;
 
-  void Send(Type type, std::vector<std::string> names, const std::string& nonce = "", const std::string& error = "") {
+  void Send(Type type, std::vector<std::string> names, const std::string& nonce = "",
+            const std::string& error = "") {
     REQUIRE(stream
                 .OnRequest({.type_url = std::string(TypeUrl(type)),
                             .answer = {.nonce = nonce, .rejected = !error.empty(), .error = error},
@@ -189,7 +191,9 @@ SCENARIO("delta: the wildcard examples of the protocol document") {
   }
 }
 
-SCENARIO("delta: names are sent again whenever they are subscribed, and unknown ones are said to be unknown") {
+SCENARIO(
+    "delta: names are sent again whenever they are subscribed, and unknown ones are said to be "
+    "unknown") {
   DeltaPeer peer;
   peer.world.With(Type::kEndpoints, {{"a", "1"}});
   peer.Send(Type::kEndpoints, {"a", "x"});
@@ -247,7 +251,9 @@ SCENARIO("delta: what was rejected is not sent again before it changes, and the 
   peer.world.With(Type::kRoutes, {{"r", "1"}, {"s", "2"}});
   CHECK(peer.Next() == "RDS#2[s=2]");
   peer.Answer(Type::kRoutes, "2");
-  THEN("an accepted other resource does not hide the rejected one") { CHECK(peer.stream.Rejecting()); }
+  THEN("an accepted other resource does not hide the rejected one") {
+    CHECK(peer.stream.Rejecting());
+  }
   peer.world.With(Type::kRoutes, {{"r", "3"}, {"s", "2"}});
   CHECK(peer.Next() == "RDS#3[r=3]");
   peer.Answer(Type::kRoutes, "3");
@@ -288,7 +294,8 @@ SCENARIO("delta: Envoy is sent its endpoints again after a reconnect") {
 
 SCENARIO("delta: endpoints follow a changed cluster even if they are the same") {
   DeltaPeer peer;
-  peer.world.With(Type::kCluster, {{"a", "1"}, {"b", "1"}}).With(Type::kEndpoints, {{"a", "1"}, {"b", "1"}});
+  peer.world.With(Type::kCluster, {{"a", "1"}, {"b", "1"}})
+      .With(Type::kEndpoints, {{"a", "1"}, {"b", "1"}});
   peer.Send(Type::kCluster, {});
   CHECK(peer.Next() == "CDS#1[a=1 b=1]");
   peer.Send(Type::kEndpoints, {"a", "b"});
@@ -340,7 +347,9 @@ SCENARIO("delta: types are pushed in order, removals last") {
     CHECK(peer.Next() == "CDS#8[]-[old]");
     CHECK(peer.Next() == "EDS#9[]-[old]");
   }
-  WHEN("the routes are rejected, the client keeps the clusters of its old ones until newer routes are accepted") {
+  WHEN(
+      "the routes are rejected, the client keeps the clusters of its old ones until newer routes "
+      "are accepted") {
     peer.Answer(Type::kRoutes, "7", "no");
     peer.now += absl::Hours(1);
     CHECK(peer.Next().empty());
@@ -363,14 +372,19 @@ SCENARIO("a stream bounds what it remembers") {
   DeltaPeer peer({.max_names = 3, .max_types = 2});
   const auto ask = [&](const std::string& url, std::vector<std::string> names) {
     return peer.stream
-        .OnRequest({.type_url = url, .answer = {}, .subscribe = std::move(names), .unsubscribe = {}, .initial_versions = {}},
+        .OnRequest({.type_url = url,
+                    .answer = {},
+                    .subscribe = std::move(names),
+                    .unsubscribe = {},
+                    .initial_versions = {}},
                    peer.world.view, peer.now)
         .code();
   };
   CHECK(ask("", {}) == absl::StatusCode::kInvalidArgument);
   CHECK(ask("type.googleapis.com/envoy.Unknown", {"a", "b"}) == absl::StatusCode::kOk);
   CHECK(peer.Next() == "Unknown#1[]-[a b]");
-  CHECK(ask("type.googleapis.com/envoy.Unknown", {"c", "d"}) == absl::StatusCode::kResourceExhausted);
+  CHECK(ask("type.googleapis.com/envoy.Unknown", {"c", "d"}) ==
+        absl::StatusCode::kResourceExhausted);
   CHECK(ask("b", {}) == absl::StatusCode::kOk);
   CHECK(ask("c", {}) == absl::StatusCode::kResourceExhausted);
 }
@@ -443,7 +457,9 @@ SCENARIO("sotw: an empty list means everything only for LDS and CDS, and only be
   }
 }
 
-SCENARIO("sotw: only the added names of endpoints and routes are sent, and missing ones when they appear") {
+SCENARIO(
+    "sotw: only the added names of endpoints and routes are sent, and missing ones when they "
+    "appear") {
   SotwPeer peer;
   peer.world.With(Type::kEndpoints, {{"a", "1"}, {"b", "1"}});
   peer.Send(Type::kEndpoints, {"a", "x"});
@@ -538,7 +554,9 @@ SCENARIO("sotw: the trace of a gRPC client that moves to another cluster") {
 
 SCENARIO("sotw: clusters that go are repeated until the new routes are acknowledged") {
   SotwPeer peer;
-  peer.world.With(Type::kCluster, {{"old", "1"}}).With(Type::kEndpoints, {{"old", "1"}}).With(Type::kRoutes, {{"r", "1"}});
+  peer.world.With(Type::kCluster, {{"old", "1"}})
+      .With(Type::kEndpoints, {{"old", "1"}})
+      .With(Type::kRoutes, {{"r", "1"}});
   peer.Send(Type::kCluster, {});
   CHECK(peer.Next() == "CDS#1[old=1]");
   peer.Send(Type::kEndpoints, {"old"});
@@ -547,7 +565,9 @@ SCENARIO("sotw: clusters that go are repeated until the new routes are acknowled
   CHECK(peer.Next() == "RDS#3[r=1]");
   peer.Send(Type::kRoutes, {"r"}, "3");
 
-  peer.world.With(Type::kCluster, {{"new", "1"}}).With(Type::kEndpoints, {{"new", "1"}}).With(Type::kRoutes, {{"r", "2"}});
+  peer.world.With(Type::kCluster, {{"new", "1"}})
+      .With(Type::kEndpoints, {{"new", "1"}})
+      .With(Type::kRoutes, {{"r", "2"}});
   CHECK(peer.Next() == "CDS#4[new=1 old=1]");
   CHECK(peer.Next() == "RDS#5[r=2]");
   CHECK(peer.Next().empty());

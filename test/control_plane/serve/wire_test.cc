@@ -1,5 +1,5 @@
-// heddle-control as one process, spoken to over loopback by real gRPC clients: TLS, tokens, certificates, both ADS
-// variants, live edits, rejections and spans.
+// heddle-control as one process, spoken to over loopback by real gRPC clients: TLS, tokens,
+// certificates, both ADS variants, live edits, rejections and spans.
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
@@ -96,11 +96,13 @@ struct Mesh {
   }
   std::string Token(const std::string& service_account) const {
     const auto key = identity::TokenKey::Open(state);
-    return *key->Make({.trust_domain = "cluster.local", .ns = "shop", .service_account = service_account}, absl::Hours(1),
-                      absl::Now());
+    return *key->Make(
+        {.trust_domain = "cluster.local", .ns = "shop", .service_account = service_account},
+        absl::Hours(1), absl::Now());
   }
   // TLS that trusts the mesh's CA; with `pair`, mutual.
-  std::shared_ptr<grpc::Channel> Channel(const grpc::experimental::IdentityKeyCertPair* pair = nullptr) const {
+  std::shared_ptr<grpc::Channel> Channel(
+      const grpc::experimental::IdentityKeyCertPair* pair = nullptr) const {
     grpc::SslCredentialsOptions ssl;
     ssl.pem_root_certs = *identity::ReadFile(state + "/ca.crt");
     if (pair != nullptr) {
@@ -109,9 +111,12 @@ struct Mesh {
     }
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", running->grpc_port()), grpc::SslCredentials(ssl), arguments);
+    return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", running->grpc_port()),
+                                     grpc::SslCredentials(ssl), arguments);
   }
-  std::string Get(const std::string& path) const { return test::HttpGet(running->admin_port(), path); }
+  std::string Get(const std::string& path) const {
+    return test::HttpGet(running->admin_port(), path);
+  }
 };
 
 void Authorize(grpc::ClientContext* context, const std::string& token) {
@@ -186,7 +191,9 @@ struct DeltaClient {
 
   std::unique_ptr<discovery::AggregatedDiscoveryService::Stub> stub;
   grpc::ClientContext context;
-  std::unique_ptr<grpc::ClientReaderWriter<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>> stream;
+  std::unique_ptr<
+      grpc::ClientReaderWriter<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>>
+      stream;
 };
 
 std::set<std::string> Names(const discovery::DeltaDiscoveryResponse& response) {
@@ -218,20 +225,24 @@ SCENARIO("a sidecar's day: token, certificate, delta ADS over mutual TLS, an edi
   {
     grpc::ClientContext context;
     Authorize(&context, mesh.Token("web"));
-    const auto status =
-        istio::v1::auth::IstioCertificateService::NewStub(mesh.Channel())->CreateCertificate(&context, request, &response);
+    const auto status = istio::v1::auth::IstioCertificateService::NewStub(mesh.Channel())
+                            ->CreateCertificate(&context, request, &response);
     INFO(status.error_message());
     REQUIRE(status.ok());
   }
   REQUIRE(response.cert_chain_size() == 2);
-  CHECK(identity::ReadCertificate(response.cert_chain(0))->uri == "spiffe://cluster.local/ns/shop/sa/web");
+  CHECK(identity::ReadCertificate(response.cert_chain(0))->uri ==
+        "spiffe://cluster.local/ns/shop/sa/web");
   CHECK(identity::VerifyChain(response.cert_chain(0), response.cert_chain(1), absl::Now()).ok());
-  const grpc::experimental::IdentityKeyCertPair pair{.private_key = made.key, .certificate_chain = response.cert_chain(0)};
+  const grpc::experimental::IdentityKeyCertPair pair{.private_key = made.key,
+                                                     .certificate_chain = response.cert_chain(0)};
   {
     INFO("the certificate renews itself without a token");
     grpc::ClientContext context;
     const auto channel = mesh.Channel(&pair);
-    CHECK(istio::v1::auth::IstioCertificateService::NewStub(channel)->CreateCertificate(&context, request, &response).ok());
+    CHECK(istio::v1::auth::IstioCertificateService::NewStub(channel)
+              ->CreateCertificate(&context, request, &response)
+              .ok());
   }
 
   DeltaClient client(mesh.Channel(&pair));
@@ -267,7 +278,9 @@ SCENARIO("a sidecar's day: token, certificate, delta ADS over mutual TLS, an edi
     Await(mesh, "/status", "\"outstanding\":0");
   }
   WHEN("an edit does not validate, nothing is pushed and the file is named") {
-    mesh.Write("bad.yaml", "apiVersion: heddle.dev/v1\nkind: Workload\nmetadata: {name: x, namespace: shop}\nspec: {adress: 1}\n");
+    mesh.Write("bad.yaml",
+               "apiVersion: heddle.dev/v1\nkind: Workload\nmetadata: {name: x, namespace: "
+               "shop}\nspec: {adress: 1}\n");
     CHECK_THAT(Await(mesh, "/status", "bad.yaml"), Catch::Contains("adress"));
     mesh.Write("shop.yaml", absl::StrReplaceAll(kConfig, {{"127.0.1.3", "127.0.1.34"}}));
     CHECK(client.Read().type_url() == kEds);
@@ -286,14 +299,16 @@ SCENARIO("a sidecar's day: token, certificate, delta ADS over mutual TLS, an edi
     const auto before = client.Read();
     CHECK(Names(before) == std::set<std::string>{"heddle:renew", "ROOTCA"});
     client.Answer(before);
-    CHECK_THAT(test::HttpPost(mesh.running->admin_port(), "/rotate", false), Catch::Contains("403"));
+    CHECK_THAT(test::HttpPost(mesh.running->admin_port(), "/rotate", false),
+               Catch::Contains("403"));
     CHECK_THAT(test::HttpPost(mesh.running->admin_port(), "/rotate", true), Catch::Contains("200"));
     const auto after = client.Read();
     CHECK(Names(after) == std::set<std::string>{"heddle:renew"});
     CHECK(after.resources(0).resource().value().find("heddle:renew") != std::string::npos);
     client.Answer(after);
     THEN("a next root comes in the bundle, beside the old one") {
-      CHECK_THAT(test::HttpPost(mesh.running->admin_port(), "/rotate?root=prepare", true), Catch::Contains("200"));
+      CHECK_THAT(test::HttpPost(mesh.running->admin_port(), "/rotate?root=prepare", true),
+                 Catch::Contains("200"));
       const auto roots = client.Read();
       CHECK(Names(roots) == std::set<std::string>{"ROOTCA"});
       envoy::extensions::transport_sockets::tls::v3::Secret secret;
@@ -335,8 +350,10 @@ SCENARIO("nobody is served who did not prove to be the workload's service accoun
   } table[] = {
       {"", "shop/web-a", grpc::StatusCode::UNAUTHENTICATED, "heddlectl token"},
       {"nonsense", "shop/web-a", grpc::StatusCode::UNAUTHENTICATED, "not a JWT"},
-      {mesh.Token("reviews"), "shop/web-a", grpc::StatusCode::PERMISSION_DENIED, "runs as service account web"},
-      {mesh.Token("web"), "shop/unknown", grpc::StatusCode::PERMISSION_DENIED, "no Workload shop/unknown"},
+      {mesh.Token("reviews"), "shop/web-a", grpc::StatusCode::PERMISSION_DENIED,
+       "runs as service account web"},
+      {mesh.Token("web"), "shop/unknown", grpc::StatusCode::PERMISSION_DENIED,
+       "no Workload shop/unknown"},
       {mesh.Token("web"), "web-a", grpc::StatusCode::INVALID_ARGUMENT, "node.id"},
       {mesh.Token("web"), "", grpc::StatusCode::INVALID_ARGUMENT, "node.id"},
   };
@@ -354,8 +371,10 @@ SCENARIO("nobody is served who did not prove to be the workload's service accoun
   GIVEN("a certificate of another CA") {
     identity::CaOptions other{.dir = mesh.root + "/other"};
     const auto ca = identity::CertificateAuthority::Open(other, absl::Now());
-    const auto made = (*ca)->Issue({.trust_domain = "cluster.local", .ns = "shop", .service_account = "web"}, {}, absl::Now());
-    const grpc::experimental::IdentityKeyCertPair pair{.private_key = made->key_pem, .certificate_chain = made->certificate.pem};
+    const auto made = (*ca)->Issue(
+        {.trust_domain = "cluster.local", .ns = "shop", .service_account = "web"}, {}, absl::Now());
+    const grpc::experimental::IdentityKeyCertPair pair{.private_key = made->key_pem,
+                                                       .certificate_chain = made->certificate.pem};
     DeltaClient client(mesh.Channel(&pair));
     CHECK_FALSE(client.Status().ok());
   }
@@ -367,7 +386,8 @@ SCENARIO("stock Envoy's way: state of the world with a token, its certificate by
   grpc::ClientContext context;
   Authorize(&context, mesh.Token("web"));
   const auto stream = stub->StreamAggregatedResources(&context);
-  const auto ask = [&](const std::string& type, std::vector<std::string> names, const discovery::DiscoveryResponse* answer) {
+  const auto ask = [&](const std::string& type, std::vector<std::string> names,
+                       const discovery::DiscoveryResponse* answer) {
     discovery::DiscoveryRequest request;
     request.mutable_node()->set_id("shop/web-a");
     request.set_type_url(type);
@@ -399,13 +419,15 @@ SCENARIO("stock Envoy's way: state of the world with a token, its certificate by
   }
   const auto& own = by_name["default"].tls_certificate();
   const std::string& roots = by_name["ROOTCA"].validation_context().trusted_ca().inline_string();
-  CHECK(identity::ReadCertificate(own.certificate_chain().inline_string())->uri == "spiffe://cluster.local/ns/shop/sa/web");
+  CHECK(identity::ReadCertificate(own.certificate_chain().inline_string())->uri ==
+        "spiffe://cluster.local/ns/shop/sa/web");
   CHECK(identity::VerifyChain(own.certificate_chain().inline_string(), roots, absl::Now()).ok());
   ask(kSds, {"default", "ROOTCA"}, &secrets);
   {
     INFO("what it was given opens a mutual TLS connection");
-    const grpc::experimental::IdentityKeyCertPair pair{.private_key = own.private_key().inline_string(),
-                                                       .certificate_chain = own.certificate_chain().inline_string()};
+    const grpc::experimental::IdentityKeyCertPair pair{
+        .private_key = own.private_key().inline_string(),
+        .certificate_chain = own.certificate_chain().inline_string()};
     DeltaClient client(mesh.Channel(&pair));
     client.Ask(kCds, {}, "shop/web-a");
     CHECK(client.Read().resources_size() > 1);
@@ -419,7 +441,8 @@ SCENARIO("stock Envoy's way: state of the world with a token, its certificate by
     envoy::extensions::transport_sockets::tls::v3::Secret secret;
     REQUIRE(renewed.resources(0).UnpackTo(&secret));
     CHECK(secret.name() == "default");
-    CHECK(secret.tls_certificate().private_key().inline_string() != own.private_key().inline_string());
+    CHECK(secret.tls_certificate().private_key().inline_string() !=
+          own.private_key().inline_string());
   }
   CHECK_THAT(mesh.Get("/status"), !Catch::Contains("PRIVATE KEY"));
   context.TryCancel();
@@ -438,16 +461,19 @@ SCENARIO("spans come in over OTLP and are found by their trace") {
   span->set_name("egress reviews");
   span->set_start_time_unix_nano(1'800'000'000'000'000'000);
   span->set_end_time_unix_nano(1'800'000'000'005'000'000);
-  const auto stub = opentelemetry::proto::collector::trace::v1::TraceService::NewStub(mesh.Channel());
+  const auto stub =
+      opentelemetry::proto::collector::trace::v1::TraceService::NewStub(mesh.Channel());
   opentelemetry::proto::collector::trace::v1::ExportTraceServiceResponse response;
   {
     grpc::ClientContext context;
-    CHECK(stub->Export(&context, request, &response).error_code() == grpc::StatusCode::UNAUTHENTICATED);
+    CHECK(stub->Export(&context, request, &response).error_code() ==
+          grpc::StatusCode::UNAUTHENTICATED);
   }
   grpc::ClientContext context;
   Authorize(&context, mesh.Token("web"));
   REQUIRE(stub->Export(&context, request, &response).ok());
-  CHECK_THAT(mesh.Get("/traces?trace_id=1A1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"), Catch::Contains("\"name\":\"egress reviews\""));
+  CHECK_THAT(mesh.Get("/traces?trace_id=1A1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"),
+             Catch::Contains("\"name\":\"egress reviews\""));
   CHECK_THAT(mesh.Get("/traces"), Catch::Contains("\"service\":\"web.shop\""));
   CHECK_THAT(mesh.Get("/traces?trace_id=zz"), Catch::Contains("400"));
   CHECK_THAT(mesh.Get("/traces?trace_id=00000000000000000000000000000000"), Catch::Contains("404"));
