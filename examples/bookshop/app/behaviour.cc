@@ -1,7 +1,9 @@
 #include "examples/bookshop/app/behaviour.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <random>
 #include <thread>
 
 namespace bookshop {
@@ -9,8 +11,8 @@ namespace bookshop {
 bool Behaviour::ShouldFail() {
   if (const int delay = delay_ms_.load(); delay > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay));
   const int percent = fail_percent_.load();
-  // Evenly spread, so that "half" is half of any window.
-  return percent > 0 && (count_.fetch_add(1) * 37 % 100) < static_cast<unsigned>(percent);
+  thread_local std::minstd_rand dice(std::random_device{}());
+  return percent > 0 && dice() % 100 < static_cast<unsigned>(percent);
 }
 
 Response Behaviour::Set(const Request& request) {

@@ -17,7 +17,6 @@ class Behaviour {
 
  private:
   std::atomic<int> fail_percent_{0}, delay_ms_{0};
-  std::atomic<unsigned> count_{0};
 };
 
 // "fail_percent" in "fail_percent=50&delay_ms=20"; `otherwise` when absent.
