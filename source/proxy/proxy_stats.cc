@@ -40,6 +40,7 @@ HttpStats HttpStats::Make(stats::Registry& registry, absl::string_view stat_pref
   s.resumed_reading = counter("flow_control_resumed_reading_total");
   s.no_route = s.scope->Counter("http.no_route");
   s.no_cluster = s.scope->Counter("http.no_cluster");
+  s.rbac_denied = s.scope->Counter("http.rbac.denied");
   for (size_t i = 1; i < s.rq_xx.size(); ++i) {
     s.rq_xx[i] = s.scope->Counter("http.downstream_rq_xx", {{"envoy_response_code_class", std::to_string(i)}});
   }

@@ -287,12 +287,13 @@ void Server::ScheduleBuild() {
 
 absl::Status Server::BuildAndPublish() {
   // At the first start discovered listeners wait until clusters are there, as Envoy does: no 503 for being early.
-  const bool ready_for_listeners = from_last_good_ || initial_wait_over_ || state_ != State::kStarting;
+  const bool ready_for_listeners =
+      from_last_good_ || initial_wait_over_ || listeners_released_ || state_ != State::kStarting;
   snapshot_ = store_->Build(ready_for_listeners);
   const bool clusters_ready = got_clusters_ && std::none_of(store_->waiting().begin(), store_->waiting().end(),
                                                             [](const std::string& w) { return w.rfind("cluster", 0) == 0; });
   if (!ready_for_listeners && clusters_ready && got_listeners_) {
-    initial_wait_over_ = true;
+    listeners_released_ = true;
     snapshot_ = store_->Build(true);
   }
   std::vector<NewSockets> sockets(workers_.size());
@@ -362,10 +363,10 @@ void Server::OnAdopted(uint64_t version) {
 
 void Server::CheckReady() {
   if (state_ != State::kStarting || !adopting_.empty()) return;
-  const bool discovered = !bootstrap_.ads.has_value() || from_last_good_ || initial_wait_over_;
+  const bool discovered = !bootstrap_.ads.has_value() || from_last_good_ || listeners_released_ || initial_wait_over_;
   if (!discovered) return;
+  // Routes and endpoints are waited for until the timeout, certificates for as long as it takes.
   for (const std::string& waiting : store_->waiting()) {
-    HEDDLE_LOG(kInfo, "main") << waiting;
     if (!initial_wait_over_ || waiting.find("secret") != std::string::npos) return;
   }
   state_ = State::kLive;

@@ -117,7 +117,8 @@ class Server final : public admin::View, public xds::AdsEvents {
   std::map<uint64_t, size_t> adopting_;          // snapshot version -> workers that have not adopted it
   bool build_scheduled_ = false;
   bool got_clusters_ = false, got_listeners_ = false, from_last_good_ = false;
-  bool initial_wait_over_ = false;
+  bool initial_wait_over_ = false;               // kFetchTimeout passed: go on with what there is
+  bool listeners_released_ = false;              // clusters were ready, so listeners may open
   std::string renew_epoch_;
   bool renew_known_ = false;
   event::Timer initial_wait_, save_timer_, drain_timer_;
