@@ -128,7 +128,7 @@ def heddle_proto_library(name, srcs, deps = [], grpc = False, visibility = ["//v
     """Protobuf messages (and gRPC stubs) in C++.
 
     Protos import each other, and C++ includes them, by the path below api/: "envoy/config/core/v3/address.pb.h".
-    Makes `name`, and with grpc = True also `name`_grpc with the service stubs, which only link = "grpc" programs can use.
+    Makes `name`, `name`_hdrs (for a target that stands for several of these), and with grpc = True also `name`_grpc with the service stubs, which only link = "grpc" programs can use.
 
     Args:
       name: the messages' cc_library.
@@ -152,6 +152,11 @@ def heddle_proto_library(name, srcs, deps = [], grpc = False, visibility = ["//v
         outs = [s + e for s in stems for e in [".pb.h", ".pb.cc"]],
         cmd = "/usr/bin/protoc -Iapi -I/usr/include --cpp_out=$(BINDIR)/api " + locations,
         message = "Generating messages",
+    )
+    native.filegroup(
+        name = name + "_hdrs",
+        srcs = [s + ".pb.h" for s in stems],
+        visibility = ["//visibility:private"],
     )
     native.cc_library(
         name = name,

@@ -1,6 +1,6 @@
-// Drives a fuzz target without libFuzzer: replays each file or folder named as an argument, then a bounded number of
-// mutations of them (bit flips, cuts, splices) from a fixed seed, so that a run is repeatable.
-// HEDDLE_FUZZ_RUNS sets the number of mutations (default 2000).
+// Drives a fuzz target without libFuzzer: replays each file or folder named as an argument, then a
+// bounded number of mutations of them (bit flips, cuts, splices) from a fixed seed, so that a run
+// is repeatable. HEDDLE_FUZZ_RUNS sets the number of mutations (default 2000).
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
