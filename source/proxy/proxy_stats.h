@@ -19,7 +19,7 @@ struct HttpStats {
   stats::GaugeId cx_active, cx_ssl_active;
   C rq_total, rq_http1, rq_http2, rq_completed, rq_rx_reset, rq_tx_reset, rq_idle_timeout, rq_timeout,
       rq_header_timeout, rq_max_duration, rq_ws_on_non_ws_route, rq_too_large, paused_reading, resumed_reading,
-      no_route, no_cluster;
+      no_route, no_cluster, rbac_denied;
   std::array<C, 6> rq_xx;                         // by status / 100; [0] unused
   stats::GaugeId rq_active;
   stats::HistogramId cx_length, rq_time;
