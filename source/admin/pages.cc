@@ -20,7 +20,9 @@ namespace {
 
 constexpr char kJson[] = "application/json";
 
-Reply Json(std::string body) { return {.status = 200, .content_type = kJson, .body = std::move(body)}; }
+Reply Json(std::string body) {
+  return {.status = 200, .content_type = kJson, .body = std::move(body)};
+}
 Reply Text(std::string body) { return {.status = 200, .body = std::move(body)}; }
 Reply Wrong(std::string body) { return {.status = 400, .body = std::move(body)}; }
 
@@ -30,7 +32,9 @@ std::string Quoted(absl::string_view text) {
   return out;
 }
 
-bool Has(const Request& request, absl::string_view key) { return request.query.contains(std::string(key)); }
+bool Has(const Request& request, absl::string_view key) {
+  return request.query.contains(std::string(key));
+}
 
 std::string Query(const Request& request, absl::string_view key) {
   const auto it = request.query.find(std::string(key));
@@ -48,9 +52,9 @@ Reply Info(View& view, const Request&) {
   const ServerInfo info = view.Info();
   return Json(absl::StrCat("{\"version\":", Quoted(info.version), ",\"state\":", Quoted(info.state),
                            ",\"uptime_current_epoch\":\"", absl::ToInt64Seconds(info.uptime), "s\"",
-                           ",\"concurrency\":", info.concurrency, ",\"node\":{\"id\":", Quoted(info.node_id),
-                           ",\"cluster\":", Quoted(info.node_cluster), "},\"command_line\":",
-                           Quoted(absl::StrJoin(info.command_line, " ")),
+                           ",\"concurrency\":", info.concurrency, ",\"node\":{\"id\":",
+                           Quoted(info.node_id), ",\"cluster\":", Quoted(info.node_cluster),
+                           "},\"command_line\":", Quoted(absl::StrJoin(info.command_line, " ")),
                            ",\"control_plane\":", view.ControlPlane(), "}\n"));
 }
 
@@ -58,7 +62,8 @@ Reply Logging(View&, const Request& request) {
   for (const auto& [key, value] : request.query) {
     base::LogLevel level;
     if (!base::ParseLogLevel(value, &level)) {
-      return Wrong(absl::StrCat(key, ": found \"", value, "\", allowed trace, debug, info, warning, error, off\n"));
+      return Wrong(absl::StrCat(key, ": found \"", value,
+                                "\", allowed trace, debug, info, warning, error, off\n"));
     }
     if (key == "level") {
       base::SetLogLevel(level);
@@ -113,7 +118,8 @@ Reply Prometheus(View& view, const Request& request) {
 Reply Stats(View& view, const Request& request) {
   const std::string format = Query(request, "format");
   if (format == "prometheus") return Prometheus(view, request);
-  if (format.empty() || format == "text") return Text(observe::PlainText(view.Stats(), OptionsOf(request)));
+  if (format.empty() || format == "text")
+    return Text(observe::PlainText(view.Stats(), OptionsOf(request)));
   return Wrong(absl::StrCat("format: found \"", format, "\", allowed text, prometheus\n"));
 }
 
@@ -159,32 +165,35 @@ std::map<std::string, std::shared_ptr<const upstream::ClusterSpec>> SortedCluste
 void AppendClusterText(const upstream::ClusterSpec& cluster, std::string* out) {
   const std::string& name = cluster.config->name;
   const config::Limits& limits = cluster.config->limits;
-  absl::StrAppend(out, name, "::default_priority::max_connections::", limits.max_connections, "\n", name,
-                  "::default_priority::max_pending_requests::", limits.max_pending, "\n", name,
-                  "::default_priority::max_requests::", limits.max_requests, "\n", name,
+  absl::StrAppend(out, name, "::default_priority::max_connections::", limits.max_connections, "\n",
+                  name, "::default_priority::max_pending_requests::", limits.max_pending, "\n",
+                  name, "::default_priority::max_requests::", limits.max_requests, "\n", name,
                   "::default_priority::max_retries::", limits.max_retries, "\n");
   for (const upstream::Host& host : cluster.hosts) {
     const std::string start = absl::StrCat(name, "::", host.state->address.ToString(), "::");
-    for (const HostValue& value : HostValues(*host.state)) absl::StrAppend(out, start, value.name, "::", value.value, "\n");
+    for (const HostValue& value : HostValues(*host.state))
+      absl::StrAppend(out, start, value.name, "::", value.value, "\n");
     const upstream::Locality& locality = cluster.localities[host.locality];
-    absl::StrAppend(out, start, "health_flags::", HealthText(host), "\n", start, "weight::", host.weight, "\n", start,
-                    "priority::", host.priority, "\n", start, "zone::", locality.zone, "\n");
+    absl::StrAppend(out, start, "health_flags::", HealthText(host), "\n", start,
+                    "weight::", host.weight, "\n", start, "priority::", host.priority, "\n", start,
+                    "zone::", locality.zone, "\n");
   }
 }
 
 std::string ClusterJson(const upstream::ClusterSpec& cluster) {
   std::vector<std::string> hosts;
   for (const upstream::Host& host : cluster.hosts) {
-    std::vector<std::string> members = {absl::StrCat("\"address\":", Quoted(host.state->address.ToString())),
-                                        absl::StrCat("\"health\":", Quoted(HealthText(host))),
-                                        absl::StrCat("\"weight\":", host.weight),
-                                        absl::StrCat("\"priority\":", host.priority)};
+    std::vector<std::string> members = {
+        absl::StrCat("\"address\":", Quoted(host.state->address.ToString())),
+        absl::StrCat("\"health\":", Quoted(HealthText(host))),
+        absl::StrCat("\"weight\":", host.weight), absl::StrCat("\"priority\":", host.priority)};
     for (const HostValue& value : HostValues(*host.state)) {
       members.push_back(absl::StrCat("\"", value.name, "\":", value.value));
     }
     hosts.push_back(absl::StrCat("{", absl::StrJoin(members, ","), "}"));
   }
-  return absl::StrCat("{\"name\":", Quoted(cluster.config->name), ",\"host_statuses\":[", absl::StrJoin(hosts, ","), "]}");
+  return absl::StrCat("{\"name\":", Quoted(cluster.config->name), ",\"host_statuses\":[",
+                      absl::StrJoin(hosts, ","), "]}");
 }
 
 Reply Clusters(View& view, const Request& request) {
@@ -212,7 +221,8 @@ Reply Listeners(View& view, const Request& request) {
     for (const auto& spec : snapshot->listeners) {
       const std::string address = spec->config->address.ToString();
       absl::StrAppend(&text, spec->config->name, "::", address, "\n");
-      items.push_back(absl::StrCat("{\"name\":", Quoted(spec->config->name), ",\"local_address\":", Quoted(address), "}"));
+      items.push_back(absl::StrCat("{\"name\":", Quoted(spec->config->name),
+                                   ",\"local_address\":", Quoted(address), "}"));
     }
   }
   if (Query(request, "format") != "json") return Text(text);
@@ -228,8 +238,10 @@ Reply ConfigDump(View& view, const Request& request) {
     if (!absl::StrContains(item.name, name_filter)) continue;
     std::string json = absl::StrCat("{\"name\":", Quoted(item.name));
     if (!item.version.empty()) absl::StrAppend(&json, ",\"version_info\":", Quoted(item.version));
-    if (!item.error.empty()) absl::StrAppend(&json, ",\"error_state\":{\"details\":", Quoted(item.error), "}");
-    if (!item.bytes.empty()) absl::StrAppend(&json, ",\"resource\":", RedactedJson(item.type_url, item.bytes));
+    if (!item.error.empty())
+      absl::StrAppend(&json, ",\"error_state\":{\"details\":", Quoted(item.error), "}");
+    if (!item.bytes.empty())
+      absl::StrAppend(&json, ",\"resource\":", RedactedJson(item.type_url, item.bytes));
     kinds[item.kind].push_back(absl::StrCat(json, "}"));
   }
   std::vector<std::string> parts;
@@ -241,12 +253,17 @@ Reply ConfigDump(View& view, const Request& request) {
 
 std::string CertificateJson(const tls::CertificateInfo& info) {
   std::vector<std::string> sans;
-  for (const std::string& uri : info.uri_sans) sans.push_back(absl::StrCat("{\"uri\":", Quoted(uri), "}"));
-  for (const std::string& dns : info.dns_sans) sans.push_back(absl::StrCat("{\"dns\":", Quoted(dns), "}"));
-  const auto time = [](absl::Time t) { return Quoted(absl::FormatTime(absl::RFC3339_sec, t, absl::UTCTimeZone())); };
+  for (const std::string& uri : info.uri_sans)
+    sans.push_back(absl::StrCat("{\"uri\":", Quoted(uri), "}"));
+  for (const std::string& dns : info.dns_sans)
+    sans.push_back(absl::StrCat("{\"dns\":", Quoted(dns), "}"));
+  const auto time = [](absl::Time t) {
+    return Quoted(absl::FormatTime(absl::RFC3339_sec, t, absl::UTCTimeZone()));
+  };
   const int64_t days = absl::ToInt64Hours(info.not_after - absl::Now()) / 24;
-  return absl::StrCat("{\"serial_number\":", Quoted(info.serial), ",\"subject_alt_names\":[", absl::StrJoin(sans, ","),
-                      "],\"valid_from\":", time(info.not_before), ",\"expiration_time\":", time(info.not_after),
+  return absl::StrCat("{\"serial_number\":", Quoted(info.serial), ",\"subject_alt_names\":[",
+                      absl::StrJoin(sans, ","), "],\"valid_from\":", time(info.not_before),
+                      ",\"expiration_time\":", time(info.not_after),
                       ",\"days_until_expiration\":\"", std::max<int64_t>(days, 0), "\"}");
 }
 
@@ -256,8 +273,9 @@ Reply Certs(View& view, const Request&) {
     std::vector<std::string> chain, roots;
     for (const auto& info : certificate.chain) chain.push_back(CertificateJson(info));
     for (const auto& info : certificate.roots) roots.push_back(CertificateJson(info));
-    items.push_back(absl::StrCat("{\"name\":", Quoted(certificate.name), ",\"ca_cert\":[", absl::StrJoin(roots, ","),
-                                 "],\"cert_chain\":[", absl::StrJoin(chain, ","), "]}"));
+    items.push_back(absl::StrCat("{\"name\":", Quoted(certificate.name), ",\"ca_cert\":[",
+                                 absl::StrJoin(roots, ","), "],\"cert_chain\":[",
+                                 absl::StrJoin(chain, ","), "]}"));
   }
   return Json(absl::StrCat("{\"certificates\":[", absl::StrJoin(items, ",\n"), "]}\n"));
 }
@@ -274,8 +292,10 @@ constexpr Page kPages[] = {
     {"GET", "/", Help, "this list"},
     {"GET", "/certs", Certs, "certificates in use, with their expiry"},
     {"GET", "/clusters", Clusters, "every endpoint and its counters (?format=json, ?filter=)"},
-    {"GET", "/config_dump", ConfigDump, "configuration in use and what was refused (?resource=, ?name=); secrets redacted"},
-    {"POST", "/drain_listeners", DrainListeners, "stop accepting and finish (?inboundonly, ?graceful)"},
+    {"GET", "/config_dump", ConfigDump,
+     "configuration in use and what was refused (?resource=, ?name=); secrets redacted"},
+    {"POST", "/drain_listeners", DrainListeners,
+     "stop accepting and finish (?inboundonly, ?graceful)"},
     {"POST", "/healthcheck/fail", FailHealth, "fail /ready"},
     {"POST", "/healthcheck/ok", OkHealth, "undo it"},
     {"GET", "/help", Help, "this list"},
@@ -292,8 +312,9 @@ constexpr Page kPages[] = {
 Reply Help(View&, const Request&) {
   std::string out = "heddle-proxy admin. GET pages show, POST pages change.\n\n";
   for (const Page& page : kPages) {
-    absl::StrAppend(&out, "  ", page.method, std::string(page.method.size() < 4 ? 2 : 1, ' '), page.path,
-                    std::string(page.path.size() < 20 ? 20 - page.path.size() : 1, ' '), page.help, "\n");
+    absl::StrAppend(&out, "  ", page.method, std::string(page.method.size() < 4 ? 2 : 1, ' '),
+                    page.path, std::string(page.path.size() < 20 ? 20 - page.path.size() : 1, ' '),
+                    page.help, "\n");
   }
   return Text(out);
 }
@@ -316,13 +337,17 @@ Reply Answer(View& view, const Request& request) {
   for (const Page& page : kPages) {
     if (page.path != request.path) continue;
     known = true;
-    const bool reading = page.method == "GET" && (request.method == "GET" || request.method == "HEAD");
+    const bool reading =
+        page.method == "GET" && (request.method == "GET" || request.method == "HEAD");
     if (reading || page.method == request.method) return page.answer(view, request);
   }
   if (known) {
-    return {.status = 405, .body = absl::StrCat(request.path, " changes something or only shows: see GET /help for its method\n")};
+    return {.status = 405,
+            .body = absl::StrCat(
+                request.path, " changes something or only shows: see GET /help for its method\n")};
   }
-  return {.status = 404, .body = absl::StrCat("no page ", request.path, "; GET /help lists them\n")};
+  return {.status = 404,
+          .body = absl::StrCat("no page ", request.path, "; GET /help lists them\n")};
 }
 
 }  // namespace heddle::admin

@@ -30,7 +30,8 @@ std::string Unescape(absl::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '+') {
       out.push_back(' ');
-    } else if (text[i] == '%' && i + 2 < text.size() && HexValue(text[i + 1]) >= 0 && HexValue(text[i + 2]) >= 0) {
+    } else if (text[i] == '%' && i + 2 < text.size() && HexValue(text[i + 1]) >= 0 &&
+               HexValue(text[i + 2]) >= 0) {
       out.push_back(static_cast<char>(HexValue(text[i + 1]) * 16 + HexValue(text[i + 2])));
       i += 2;
     } else {
@@ -46,7 +47,8 @@ Request Parse(const http::RequestHead& head) {
   out.path = std::string(head.path_without_query());
   if (head.query().empty()) return out;
   for (const absl::string_view pair : absl::StrSplit(head.query(), '&')) {
-    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(pair, absl::MaxSplits('=', 1));
     out.query[Unescape(parts.first)] = Unescape(parts.second);
   }
   return out;
@@ -61,7 +63,8 @@ class AdminServer::Session final : public event::Destroyable,
                                    private event::EndOfIteration {
  public:
   Session(AdminServer& server, int fd, const net::Address& peer)
-      : server_(server), idle_(server.loop_, [this] { connection_->Close(net::Connection::How::kAbort); }) {
+      : server_(server),
+        idle_(server.loop_, [this] { connection_->Close(net::Connection::How::kAbort); }) {
     net::ConnectionOptions options;
     connection_ =
         net::Connection::Accepted(server.loop_, fd, net::MakePlainTransport(), peer, options, this);
@@ -81,7 +84,8 @@ class AdminServer::Session final : public event::Destroyable,
   }
   void OnClosed(net::CloseReason) override { server_.Remove(this); }
 
-  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head, bool end) override {
+  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head,
+                                 bool end) override {
     stream_ = stream;
     request_ = Parse(head);
     if (end) Respond();
@@ -89,7 +93,7 @@ class AdminServer::Session final : public event::Destroyable,
   }
   void OnBody(base::Buffer& data, bool end) override {
     stream_->Consumed(data.size());
-    data.Clear();                               // no page reads a body
+    data.Clear();  // no page reads a body
     if (end) Respond();
   }
   void OnTrailers(http::Trailers) override { Respond(); }
@@ -124,11 +128,13 @@ class AdminServer::Session final : public event::Destroyable,
   Request request_;
 };
 
-AdminServer::AdminServer(event::Loop& loop, Handler handler) : loop_(loop), handler_(std::move(handler)) {}
+AdminServer::AdminServer(event::Loop& loop, Handler handler)
+    : loop_(loop), handler_(std::move(handler)) {}
 
 AdminServer::~AdminServer() = default;
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(event::Loop& loop, const net::Address& address,
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(event::Loop& loop,
+                                                                const net::Address& address,
                                                                 Handler handler) {
   if (!address.loopback()) {
     return absl::InvalidArgumentError(
@@ -151,8 +157,9 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(event::Loop& loo
 const net::Address& AdminServer::address() const { return listener_->address(); }
 
 void AdminServer::Remove(Session* session) {
-  const auto it = std::find_if(sessions_.begin(), sessions_.end(),
-                               [&](const std::unique_ptr<Session>& s) { return s.get() == session; });
+  const auto it =
+      std::find_if(sessions_.begin(), sessions_.end(),
+                   [&](const std::unique_ptr<Session>& s) { return s.get() == session; });
   if (it == sessions_.end()) return;
   loop_.Destroy(std::move(*it));
   sessions_.erase(it);

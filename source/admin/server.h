@@ -1,5 +1,6 @@
-// The admin page: a small HTTP/1.1 server on loopback, on the main thread. Pages are the table in pages.cc; what they show
-// comes from a View. Reading is GET; anything that changes something is POST. Secrets are never shown.
+// The admin page: a small HTTP/1.1 server on loopback, on the main thread. Pages are the table in
+// pages.cc; what they show comes from a View. Reading is GET; anything that changes something is
+// POST. Secrets are never shown.
 //
 //   HEDDLE_ASSIGN_OR_RETURN(auto admin, AdminServer::Start(loop, address, view));
 #pragma once
@@ -19,8 +20,9 @@
 namespace heddle::admin {
 
 struct Request {
-  std::string method, path;                                 // path without query
-  absl::flat_hash_map<std::string, std::string> query;      // decoded; a key without '=' has an empty value
+  std::string method, path;  // path without query
+  absl::flat_hash_map<std::string, std::string>
+      query;  // decoded; a key without '=' has an empty value
 };
 
 struct Reply {
@@ -37,7 +39,8 @@ class AdminServer {
   static constexpr size_t kMaxConnections = 64;
 
   // `address` must be loopback; port 0 lets the kernel choose.
-  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(event::Loop& loop, const net::Address& address,
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(event::Loop& loop,
+                                                            const net::Address& address,
                                                             Handler handler);
   ~AdminServer();
   const net::Address& address() const;

@@ -23,13 +23,14 @@ bool InRange(const HeaderMatcher& m, absl::string_view value) {
   return absl::SimpleAtoi(value, &number) && number >= m.range_begin && number < m.range_end;
 }
 
-// Envoy: an absent header never matches (invert does not turn that round), unless it is to be read as empty. The
-// exception is present_match, whose business absence is.
+// Envoy: an absent header never matches (invert does not turn that round), unless it is to be read
+// as empty. The exception is present_match, whose business absence is.
 bool MatchesValue(const HeaderMatcher& m, std::optional<absl::string_view> value) {
   if (!value.has_value() && m.treat_missing_as_empty) value = "";
   if (m.kind == HeaderMatcher::Kind::kPresent) return (value.has_value() == m.present) != m.invert;
   if (!value.has_value()) return false;
-  const bool matches = m.kind == HeaderMatcher::Kind::kRange ? InRange(m, *value) : m.string.Matches(*value);
+  const bool matches =
+      m.kind == HeaderMatcher::Kind::kRange ? InRange(m, *value) : m.string.Matches(*value);
   return matches != m.invert;
 }
 

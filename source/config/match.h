@@ -1,4 +1,5 @@
-// Header and query matchers against a request: the one place that knows pseudo-headers and repeated fields.
+// Header and query matchers against a request: the one place that knows pseudo-headers and repeated
+// fields.
 #pragma once
 
 #include "source/config/types.h"
@@ -6,9 +7,10 @@
 
 namespace heddle::config {
 
-// A request's field by name, ":method", ":path", ":authority" (or "host") and ":scheme" included. Fields that stand
-// several times are joined with ","; `joined` is room for that. None when absent.
-std::optional<absl::string_view> FieldOf(const http::RequestHead& head, absl::string_view name, std::string* joined);
+// A request's field by name, ":method", ":path", ":authority" (or "host") and ":scheme" included.
+// Fields that stand several times are joined with ","; `joined` is room for that. None when absent.
+std::optional<absl::string_view> FieldOf(const http::RequestHead& head, absl::string_view name,
+                                         std::string* joined);
 
 bool Matches(const HeaderMatcher& matcher, const http::RequestHead& head);
 // The same for headers without a request line: pseudo-headers are absent.

@@ -1,9 +1,10 @@
-// The interface of an HTTP filter. A filter answers with values: go on, hold the request, or this reply.
-// One instance lives for one stream; what it needs from its configuration it holds by shared_ptr<const Config>.
+// The interface of an HTTP filter. A filter answers with values: go on, hold the request, or this
+// reply. One instance lives for one stream; what it needs from its configuration it holds by
+// shared_ptr<const Config>.
 //
 //   Verdict OnRequestHead(RequestHead& head, StreamContext&) override {
-//     if (Denied(head)) return Verdict::Answer({.status = 403, .details = "rbac_access_denied_matched_policy[none]"});
-//     return Verdict::Next();
+//     if (Denied(head)) return Verdict::Answer({.status = 403, .details =
+//     "rbac_access_denied_matched_policy[none]"}); return Verdict::Next();
 //   }
 #pragma once
 
@@ -53,18 +54,22 @@ class Verdict {
   std::unique_ptr<Reply> reply_;
 };
 
-// What a filter may ask of the stream it works for. Implemented by proxy::Stream; a test writes ten lines.
+// What a filter may ask of the stream it works for. Implemented by proxy::Stream; a test writes ten
+// lines.
 class StreamContext {
  public:
   virtual event::Loop& loop() = 0;
   virtual base::Random& random() = 0;
   virtual observe::AccessRecord& record() = 0;
-  // Matched route, null when none matched (yet). Filters that change what the route depends on call ClearRoute.
+  // Matched route, null when none matched (yet). Filters that change what the route depends on call
+  // ClearRoute.
   virtual const config::Route* route() = 0;
   virtual void ClearRoute() = 0;
-  // Per-route configuration of the filter instance `name`: route, then virtual host, then route configuration. Null: none.
+  // Per-route configuration of the filter instance `name`: route, then virtual host, then route
+  // configuration. Null: none.
   virtual const void* RouteConfig(absl::string_view name) = 0;
-  // Ends a Hold: goes on behind the filter that held. Safe to call once, later, from the loop. `reply` not null: answer.
+  // Ends a Hold: goes on behind the filter that held. Safe to call once, later, from the loop.
+  // `reply` not null: answer.
   virtual void Resume(std::unique_ptr<Reply> reply = nullptr) = 0;
 
  protected:
@@ -74,8 +79,8 @@ class StreamContext {
 class HttpFilter {
  public:
   virtual ~HttpFilter() = default;
-  // Bytes of request body wanted before OnRequestHead is called with Stream's body gathered; 0 = none. More than that
-  // arriving is answered 413 by the lane.
+  // Bytes of request body wanted before OnRequestHead is called with Stream's body gathered; 0 =
+  // none. More than that arriving is answered 413 by the lane.
   virtual size_t GatherRequestBody() const { return 0; }
   virtual Verdict OnRequestHead(http::RequestHead& head, StreamContext& stream) {
     (void)head, (void)stream;

@@ -21,7 +21,8 @@ int Refuse(const absl::Status& status) {
 int ValidateOnly(const Options& options, const heddle::config::Bootstrap& bootstrap) {
   const absl::Status status = heddle::server::Server::Validate(bootstrap);
   if (!status.ok()) return Refuse(status);
-  for (const std::string& warning : bootstrap.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& warning : bootstrap.warnings)
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
   std::printf("configuration '%s' OK\n", options.config_path.c_str());
   return 0;
 }

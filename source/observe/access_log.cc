@@ -80,13 +80,14 @@ bool Passes(const config::AccessLogFilter& f, const AccessRecord& r) {
     case Kind::kHeader:
       return f.header.has_value() && r.request != nullptr && config::Matches(*f.header, *r.request);
     case Kind::kGrpcStatus: {
-      const bool listed =
-          std::find(f.grpc_statuses.begin(), f.grpc_statuses.end(), r.grpc_status) != f.grpc_statuses.end();
+      const bool listed = std::find(f.grpc_statuses.begin(), f.grpc_statuses.end(),
+                                    r.grpc_status) != f.grpc_statuses.end();
       return listed != f.exclude;
     }
     case Kind::kRuntime:
       // Stable for a request: the same record always gives the same answer.
-      return absl::Hash<std::pair<uint64_t, int64_t>>{}({r.connection_id, r.started}) % f.fraction.denominator <
+      return absl::Hash<std::pair<uint64_t, int64_t>>{}({r.connection_id, r.started}) %
+                 f.fraction.denominator <
              f.fraction.numerator;
     case Kind::kTraceable:
       return !r.trace_id.empty();
@@ -189,7 +190,8 @@ void LogFiles::WriteAll() {
       close(file->fd_);
       file->fd_ = fd;
     } else {
-      HEDDLE_LOG(kWarning, "log") << "cannot reopen access log \"" << file->path_ << "\", going on with the old file";
+      HEDDLE_LOG(kWarning, "log") << "cannot reopen access log \"" << file->path_
+                                  << "\", going on with the old file";
     }
   }
 }
@@ -201,7 +203,8 @@ absl::StatusOr<std::shared_ptr<AccessLogger>> AccessLogger::Create(const config:
   if (config.sink == config::AccessLog::Sink::kStderr) path = "/dev/stderr";
   HEDDLE_ASSIGN_OR_RETURN(Formatter format, Formatter::FromConfig(config.format));
   HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<LogFile> file, files.Open(path));
-  return std::shared_ptr<AccessLogger>(new AccessLogger(config, std::move(file), std::move(format)));
+  return std::shared_ptr<AccessLogger>(
+      new AccessLogger(config, std::move(file), std::move(format)));
 }
 
 void AccessLogger::Write(const AccessRecord& record) const {

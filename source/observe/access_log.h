@@ -1,5 +1,6 @@
-// Writing access records as lines. A LogFile is one open destination, shared by all workers; lines are gathered in
-// memory and written by one thread, so a slow disk or terminal never stops a worker.
+// Writing access records as lines. A LogFile is one open destination, shared by all workers; lines
+// are gathered in memory and written by one thread, so a slow disk or terminal never stops a
+// worker.
 //
 //   HEDDLE_ASSIGN_OR_RETURN(auto logger, AccessLogger::Create(config, log_files));
 //   logger->Write(record);            // any worker
@@ -24,7 +25,8 @@ class LogFiles;
 
 class LogFile {
  public:
-  // Bytes waiting for the writer beyond which lines are dropped (and counted), so that a stuck disk costs no memory.
+  // Bytes waiting for the writer beyond which lines are dropped (and counted), so that a stuck disk
+  // costs no memory.
   static constexpr size_t kMaxWaiting = 1024 * 1024;
 
   void Append(absl::string_view line);
@@ -32,29 +34,32 @@ class LogFile {
 
  private:
   friend class LogFiles;
-  LogFile(LogFiles* files, std::string path, int fd) : files_(files), path_(std::move(path)), fd_(fd) {}
+  LogFile(LogFiles* files, std::string path, int fd)
+      : files_(files), path_(std::move(path)), fd_(fd) {}
 
   LogFiles* files_;
   const std::string path_;
-  int fd_;                           // writer thread only, after the start
+  int fd_;  // writer thread only, after the start
   std::mutex mutex_;
-  std::string waiting_;              // guarded by mutex_
+  std::string waiting_;  // guarded by mutex_
   std::atomic<uint64_t> dropped_{0};
 };
 
-// Every open log of the process and the thread that writes them. Lines reach the file within kFlushMillis.
+// Every open log of the process and the thread that writes them. Lines reach the file within
+// kFlushMillis.
 class LogFiles {
  public:
   static constexpr int kFlushMillis = 50;
 
   LogFiles() = default;
-  ~LogFiles();                       // writes what waits
+  ~LogFiles();  // writes what waits
 
-  // The same path gives the same file while somebody holds it. "/dev/stdout" and "/dev/stderr" are not reopened.
+  // The same path gives the same file while somebody holds it. "/dev/stdout" and "/dev/stderr" are
+  // not reopened.
   absl::StatusOr<std::shared_ptr<LogFile>> Open(const std::string& path);
   // Reopens by path (after rotation): admin POST /reopen_logs and SIGUSR1.
   void Reopen();
-  void Flush();                      // blocks until everything waiting now is written
+  void Flush();  // blocks until everything waiting now is written
 
  private:
   friend class LogFile;
@@ -73,7 +78,8 @@ class LogFiles {
 // One configured access log: where, which records, which format. Immutable; any thread.
 class AccessLogger {
  public:
-  static absl::StatusOr<std::shared_ptr<AccessLogger>> Create(const config::AccessLog& config, LogFiles& files);
+  static absl::StatusOr<std::shared_ptr<AccessLogger>> Create(const config::AccessLog& config,
+                                                              LogFiles& files);
   void Write(const AccessRecord& record) const;
 
  private:

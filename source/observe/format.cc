@@ -9,9 +9,12 @@
 namespace heddle::observe {
 
 const absl::string_view kDefaultFormat =
-    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% "
-    "%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "
-    "\"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" "
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
+    "%RESPONSE_CODE% "
+    "%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
+    "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "
+    "\"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" "
+    "\"%REQ(:AUTHORITY)%\" "
     "\"%UPSTREAM_HOST%\"\n";
 
 namespace {
@@ -21,7 +24,8 @@ void Run(const Operator& op, const AccessRecord& record, Value* value) {
   if (op.max_length != 0 && value->text.size() > op.max_length) value->text.resize(op.max_length);
 }
 
-// A reader of JSON text that only has to find string leaves; everything else is copied as it stands.
+// A reader of JSON text that only has to find string leaves; everything else is copied as it
+// stands.
 class JsonSplitter {
  public:
   explicit JsonSplitter(absl::string_view text) : text_(text) {}
@@ -36,7 +40,8 @@ class JsonSplitter {
       if (c == '"') {
         size_t end = i + 1;
         while (end < text_.size() && text_[end] != '"') end += text_[end] == '\\' ? 2 : 1;
-        if (end >= text_.size()) return absl::InvalidArgumentError("json_format: unterminated string");
+        if (end >= text_.size())
+          return absl::InvalidArgumentError("json_format: unterminated string");
         const absl::string_view raw = text_.substr(i, end + 1 - i);
         const bool is_value = after_colon_or_array;
         if (is_value) {

@@ -1,6 +1,7 @@
-// A log line's format, compiled once: text with %OPERATORS%, or JSON whose string leaves hold them. The same
-// operators serve header values (request_headers_to_add).
-// Source: Envoy, docs/root/configuration/observability/access_log/usage; the table of operators is in operators.cc.
+// A log line's format, compiled once: text with %OPERATORS%, or JSON whose string leaves hold them.
+// The same operators serve header values (request_headers_to_add). Source: Envoy,
+// docs/root/configuration/observability/access_log/usage; the table of operators is in
+// operators.cc.
 //
 //   HEDDLE_ASSIGN_OR_RETURN(Formatter format, Formatter::Text("%RESPONSE_CODE% %DURATION%\n"));
 //   format.Append(record, &line);
@@ -22,7 +23,8 @@ extern const absl::string_view kDefaultFormat;
 // One operator with its arguments, or a literal.
 struct Operator;
 
-// The value of an operator: text, and whether JSON shows it as a number. Absent: "-" in text, null in JSON.
+// The value of an operator: text, and whether JSON shows it as a number. Absent: "-" in text, null
+// in JSON.
 struct Value {
   std::string text;
   bool present = false;
@@ -32,11 +34,11 @@ struct Value {
 using Evaluate = void (*)(const Operator&, const AccessRecord&, Value*);
 
 struct Operator {
-  Evaluate evaluate = nullptr;   // null: `name` is literal text
-  std::string name;              // argument: header name; literal text
-  std::string alternative;       // (X?Y)
-  std::string format;            // START_TIME(%s)
-  size_t max_length = 0;         // :Z; 0 = unlimited
+  Evaluate evaluate = nullptr;  // null: `name` is literal text
+  std::string name;             // argument: header name; literal text
+  std::string alternative;      // (X?Y)
+  std::string format;           // START_TIME(%s)
+  size_t max_length = 0;        // :Z; 0 = unlimited
 };
 
 class Formatter {
@@ -54,11 +56,11 @@ class Formatter {
   enum class Piece : uint8_t { kText, kJsonLiteral, kJsonValue };
   void AppendJson(const AccessRecord& record, std::string* out) const;
 
-  std::vector<Operator> operators_;      // text form
+  std::vector<Operator> operators_;  // text form
   // JSON form: alternating punctuation and string leaves, flattened in print order.
   struct JsonMember {
-    std::string before;                  // punctuation and key up to the value
-    std::vector<Operator> value;         // operators of the leaf; empty: `before` holds all
+    std::string before;           // punctuation and key up to the value
+    std::vector<Operator> value;  // operators of the leaf; empty: `before` holds all
   };
   std::vector<JsonMember> members_;
   std::string tail_;

@@ -1,4 +1,5 @@
-// The access log's operators, one table. To add one: a function that fills a Value, and a line in kOperators.
+// The access log's operators, one table. To add one: a function that fills a Value, and a line in
+// kOperators.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -56,12 +57,14 @@ void Response(const Operator& op, const AccessRecord& r, Value* out) {
   if (r.response == nullptr) return;
   if (op.name == ":status") return PutNumber(r.response->status, out);
   Put(FieldOf(&r.response->headers, op.name), out);
-  if (!out->present && !op.alternative.empty()) Put(FieldOf(&r.response->headers, op.alternative), out);
+  if (!out->present && !op.alternative.empty())
+    Put(FieldOf(&r.response->headers, op.alternative), out);
 }
 
 void Trailer(const Operator& op, const AccessRecord& r, Value* out) {
   Put(FieldOf(r.response_trailers, op.name), out);
-  if (!out->present && !op.alternative.empty()) Put(FieldOf(r.response_trailers, op.alternative), out);
+  if (!out->present && !op.alternative.empty())
+    Put(FieldOf(r.response_trailers, op.alternative), out);
 }
 
 void StartTime(const Operator& op, const AccessRecord& r, Value* out) {
@@ -85,16 +88,19 @@ void StartTime(const Operator& op, const AccessRecord& r, Value* out) {
 
 void Grpc(const Operator& op, const AccessRecord& r, Value* out) {
   static constexpr std::array<absl::string_view, 17> kNames = {
-      "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
-      "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
-      "Internal", "Unavailable", "DataLoss", "Unauthenticated"};
+      "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+      "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+      "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+      "DataLoss", "Unauthenticated"};
   if (r.grpc_status < 0) return;
   const bool named = r.grpc_status < static_cast<int>(kNames.size());
   if (op.format == "NUMBER" || !named) return PutNumber(r.grpc_status, out);
   Put(kNames[r.grpc_status], out);
 }
 
-void PutList(const std::vector<std::string>& values, Value* out) { Put(absl::StrJoin(values, ","), out); }
+void PutList(const std::vector<std::string>& values, Value* out) {
+  Put(absl::StrJoin(values, ","), out);
+}
 
 void Protocol(const Operator&, const AccessRecord& r, Value* out) {
   if (r.request != nullptr) Put(http::ProtocolName(r.protocol), out);
@@ -136,11 +142,12 @@ constexpr Row kOperators[] = {
     {"RESPONSE_FLAGS_LONG", FIELD(Put(LongFlagsText(r.flags), out)), Row::kNone},
     {"CONNECTION_TERMINATION_DETAILS", FIELD(Put(r.termination_details, out)), Row::kNone},
     {"GRPC_STATUS", Grpc, Row::kFormat},
-    {"GRPC_STATUS_NUMBER", FIELD(if (r.grpc_status >= 0) PutNumber(r.grpc_status, out)), Row::kNone},
+    {"GRPC_STATUS_NUMBER", FIELD(if (r.grpc_status >= 0) PutNumber(r.grpc_status, out)),
+     Row::kNone},
     {"BYTES_RECEIVED", FIELD(PutNumber(static_cast<int64_t>(r.bytes_received), out)), Row::kNone},
     {"BYTES_SENT", FIELD(PutNumber(static_cast<int64_t>(r.bytes_sent), out)), Row::kNone},
-    {"UPSTREAM_WIRE_BYTES_SENT", FIELD(PutNumber(static_cast<int64_t>(r.upstream_wire_bytes_sent), out)),
-     Row::kNone},
+    {"UPSTREAM_WIRE_BYTES_SENT",
+     FIELD(PutNumber(static_cast<int64_t>(r.upstream_wire_bytes_sent), out)), Row::kNone},
     {"UPSTREAM_WIRE_BYTES_RECEIVED",
      FIELD(PutNumber(static_cast<int64_t>(r.upstream_wire_bytes_received), out)), Row::kNone},
     {"DURATION", FIELD(PutSpan(r.started, r.finished, out)), Row::kNone},
@@ -155,30 +162,40 @@ constexpr Row kOperators[] = {
     {"UPSTREAM_CLUSTER_RAW", FIELD(Put(r.cluster, out)), Row::kNone},
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", FIELD(PutNumber(r.attempts, out)), Row::kNone},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", FIELD(Put(r.upstream_failure, out)), Row::kNone},
-    {"UPSTREAM_PEER_URI_SAN", FIELD(if (r.upstream_tls) PutList(r.upstream_tls->uri_sans, out)), Row::kNone},
-    {"UPSTREAM_TLS_VERSION", FIELD(if (r.upstream_tls) Put(r.upstream_tls->tls_version, out)), Row::kNone},
-    {"UPSTREAM_TLS_CIPHER", FIELD(if (r.upstream_tls) Put(r.upstream_tls->cipher, out)), Row::kNone},
+    {"UPSTREAM_PEER_URI_SAN", FIELD(if (r.upstream_tls) PutList(r.upstream_tls->uri_sans, out)),
+     Row::kNone},
+    {"UPSTREAM_TLS_VERSION", FIELD(if (r.upstream_tls) Put(r.upstream_tls->tls_version, out)),
+     Row::kNone},
+    {"UPSTREAM_TLS_CIPHER", FIELD(if (r.upstream_tls) Put(r.upstream_tls->cipher, out)),
+     Row::kNone},
     {"DOWNSTREAM_REMOTE_ADDRESS", FIELD(AddressText(r.downstream_remote, out)), Row::kNone},
-    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", FIELD(AddressIp(r.downstream_remote, out)), Row::kNone},
+    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", FIELD(AddressIp(r.downstream_remote, out)),
+     Row::kNone},
     {"DOWNSTREAM_REMOTE_PORT", FIELD(PutNumber(r.downstream_remote.port(), out)), Row::kNone},
-    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", FIELD(AddressText(r.downstream_direct_remote, out)), Row::kNone},
-    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", FIELD(AddressIp(r.downstream_direct_remote, out)),
+    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", FIELD(AddressText(r.downstream_direct_remote, out)),
      Row::kNone},
+    {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
+     FIELD(AddressIp(r.downstream_direct_remote, out)), Row::kNone},
     {"DOWNSTREAM_LOCAL_ADDRESS", FIELD(AddressText(r.downstream_local, out)), Row::kNone},
-    {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", FIELD(AddressIp(r.downstream_local, out)), Row::kNone},
+    {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", FIELD(AddressIp(r.downstream_local, out)),
+     Row::kNone},
     {"DOWNSTREAM_LOCAL_PORT", FIELD(PutNumber(r.downstream_local.port(), out)), Row::kNone},
-    {"DOWNSTREAM_PEER_URI_SAN", FIELD(if (r.downstream_tls) PutList(r.downstream_tls->uri_sans, out)),
+    {"DOWNSTREAM_PEER_URI_SAN",
+     FIELD(if (r.downstream_tls) PutList(r.downstream_tls->uri_sans, out)), Row::kNone},
+    {"DOWNSTREAM_PEER_DNS_SAN",
+     FIELD(if (r.downstream_tls) PutList(r.downstream_tls->dns_sans, out)), Row::kNone},
+    {"DOWNSTREAM_LOCAL_URI_SAN",
+     FIELD(if (r.downstream_tls) PutList(r.downstream_tls->local_uri_sans, out)), Row::kNone},
+    {"DOWNSTREAM_PEER_SUBJECT", FIELD(if (r.downstream_tls) Put(r.downstream_tls->subject, out)),
      Row::kNone},
-    {"DOWNSTREAM_PEER_DNS_SAN", FIELD(if (r.downstream_tls) PutList(r.downstream_tls->dns_sans, out)),
-     Row::kNone},
-    {"DOWNSTREAM_LOCAL_URI_SAN", FIELD(if (r.downstream_tls) PutList(r.downstream_tls->local_uri_sans, out)),
-     Row::kNone},
-    {"DOWNSTREAM_PEER_SUBJECT", FIELD(if (r.downstream_tls) Put(r.downstream_tls->subject, out)), Row::kNone},
     {"DOWNSTREAM_PEER_FINGERPRINT_256",
      FIELD(if (r.downstream_tls) Put(r.downstream_tls->certificate_sha256, out)), Row::kNone},
-    {"DOWNSTREAM_TLS_VERSION", FIELD(if (r.downstream_tls) Put(r.downstream_tls->tls_version, out)), Row::kNone},
-    {"DOWNSTREAM_TLS_CIPHER", FIELD(if (r.downstream_tls) Put(r.downstream_tls->cipher, out)), Row::kNone},
-    {"REQUESTED_SERVER_NAME", FIELD(if (r.downstream_tls) Put(r.downstream_tls->sni, out)), Row::kNone},
+    {"DOWNSTREAM_TLS_VERSION", FIELD(if (r.downstream_tls) Put(r.downstream_tls->tls_version, out)),
+     Row::kNone},
+    {"DOWNSTREAM_TLS_CIPHER", FIELD(if (r.downstream_tls) Put(r.downstream_tls->cipher, out)),
+     Row::kNone},
+    {"REQUESTED_SERVER_NAME", FIELD(if (r.downstream_tls) Put(r.downstream_tls->sni, out)),
+     Row::kNone},
     {"CONNECTION_ID", FIELD(PutNumber(static_cast<int64_t>(r.connection_id), out)), Row::kNone},
     {"ROUTE_NAME", FIELD(Put(r.route, out)), Row::kNone},
     {"VIRTUAL_CLUSTER_NAME", FIELD((void)r; (void)out), Row::kNone},
@@ -204,14 +221,17 @@ absl::Status ParseArguments(const Row& row, absl::string_view arguments, Operato
       op->format = std::string(arguments);
       return absl::OkStatus();
     case Row::kMetadata: {
-      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(arguments, absl::MaxSplits(':', 1));
+      const std::pair<absl::string_view, absl::string_view> parts =
+          absl::StrSplit(arguments, absl::MaxSplits(':', 1));
       op->name = std::string(parts.first);
       op->alternative = std::string(parts.second);
       return absl::OkStatus();
     }
     case Row::kHeader: {
-      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(arguments, absl::MaxSplits('?', 1));
-      if (parts.first.empty()) return absl::InvalidArgumentError(absl::StrCat("%", row.name, "% needs a header name"));
+      const std::pair<absl::string_view, absl::string_view> parts =
+          absl::StrSplit(arguments, absl::MaxSplits('?', 1));
+      if (parts.first.empty())
+        return absl::InvalidArgumentError(absl::StrCat("%", row.name, "% needs a header name"));
       op->name = absl::AsciiStrToLower(parts.first);
       op->alternative = absl::AsciiStrToLower(parts.second);
       return absl::OkStatus();
@@ -223,12 +243,14 @@ absl::Status ParseArguments(const Row& row, absl::string_view arguments, Operato
 // `text` is what stands behind a '%'. On success *used counts up to and with the closing '%'.
 absl::StatusOr<Operator> ParseOne(absl::string_view text, size_t* used) {
   size_t i = 0;
-  while (i < text.size() && (absl::ascii_isupper(text[i]) || absl::ascii_isdigit(text[i]) || text[i] == '_')) ++i;
+  while (i < text.size() &&
+         (absl::ascii_isupper(text[i]) || absl::ascii_isdigit(text[i]) || text[i] == '_'))
+    ++i;
   const absl::string_view name = text.substr(0, i);
   const Row* row = FindRow(name);
   if (row == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("unknown operator \"%", name,
-                                                   "%\"; the operators are listed in docs/operating.md"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unknown operator \"%", name, "%\"; the operators are listed in docs/operating.md"));
   }
   Operator op;
   op.evaluate = row->evaluate;
@@ -240,13 +262,16 @@ absl::StatusOr<Operator> ParseOne(absl::string_view text, size_t* used) {
     HEDDLE_RETURN_IF_ERROR(ParseArguments(*row, text.substr(i + 1, close - i - 1), &op));
     i = close + 1;
   } else if (row->arguments == Row::kHeader || row->arguments == Row::kMetadata) {
-    return absl::InvalidArgumentError(absl::StrCat("%", name, "% needs an argument in parentheses"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("%", name, "% needs an argument in parentheses"));
   }
   if (i < text.size() && text[i] == ':') {
     const size_t end = text.find('%', i);
     uint64_t length = 0;
-    if (end == absl::string_view::npos || !absl::SimpleAtoi(text.substr(i + 1, end - i - 1), &length) || length == 0) {
-      return absl::InvalidArgumentError(absl::StrCat("%", name, "%: the length behind ':' must be a positive number"));
+    if (end == absl::string_view::npos ||
+        !absl::SimpleAtoi(text.substr(i + 1, end - i - 1), &length) || length == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("%", name, "%: the length behind ':' must be a positive number"));
     }
     op.max_length = length;
     i = end;

@@ -20,10 +20,12 @@ void FillSpan(const SpanData& in, pb::trace::v1::Span* out) {
   out->set_span_id(in.context.span_id.data(), in.context.span_id.size());
   if (in.parent != kNoParent) out->set_parent_span_id(in.parent.data(), in.parent.size());
   out->set_name(in.name);
-  out->set_kind(in.server ? pb::trace::v1::Span::SPAN_KIND_SERVER : pb::trace::v1::Span::SPAN_KIND_CLIENT);
+  out->set_kind(in.server ? pb::trace::v1::Span::SPAN_KIND_SERVER
+                          : pb::trace::v1::Span::SPAN_KIND_CLIENT);
   out->set_start_time_unix_nano(static_cast<uint64_t>(in.start_nanos));
   out->set_end_time_unix_nano(static_cast<uint64_t>(in.end_nanos));
-  for (const auto& [key, value] : in.attributes) AddAttribute(key, value, out->mutable_attributes());
+  for (const auto& [key, value] : in.attributes)
+    AddAttribute(key, value, out->mutable_attributes());
   if (in.error) out->mutable_status()->set_code(pb::trace::v1::Status::STATUS_CODE_ERROR);
 }
 

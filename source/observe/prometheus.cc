@@ -1,7 +1,6 @@
 #include "source/observe/prometheus.h"
 
 #include "absl/strings/ascii.h"
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -10,8 +9,9 @@ namespace heddle::observe {
 namespace {
 
 // Milliseconds; Envoy's default buckets.
-constexpr double kBuckets[] = {0.5,   1,     5,     10,    25,     50,     100,     250,     500,    1000,
-                               2500,  5000,  10000, 30000, 60000,  300000, 600000,  1800000, 3600000};
+constexpr double kBuckets[] = {0.5,   1,      5,      10,      25,     50,    100,
+                               250,   500,    1000,   2500,    5000,   10000, 30000,
+                               60000, 300000, 600000, 1800000, 3600000};
 
 bool Unused(const stats::Sample& s) {
   switch (s.kind) {
@@ -37,7 +37,8 @@ std::string Labels(const stats::Tags& tags, absl::string_view extra = "") {
   std::string out;
   for (const auto& [key, value] : tags) {
     absl::StrAppend(&out, out.empty() ? "" : ",", key, "=\"",
-                    absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}), "\"");
+                    absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
+                    "\"");
   }
   if (!extra.empty()) absl::StrAppend(&out, out.empty() ? "" : ",", extra);
   return out.empty() ? "" : absl::StrCat("{", out, "}");
@@ -52,8 +53,10 @@ void AppendHistogram(const std::string& name, const stats::Sample& s, std::strin
     absl::StrAppend(out, name, "_bucket", Labels(*s.tags, absl::StrCat("le=\"", bound, "\"")), " ",
                     s.histogram->CountAtMost(bound * scale), "\n");
   }
-  absl::StrAppend(out, name, "_bucket", Labels(*s.tags, "le=\"+Inf\""), " ", s.histogram->count(), "\n");
-  absl::StrAppend(out, name, "_sum", Labels(*s.tags), " ", static_cast<double>(s.histogram->sum()) / scale, "\n");
+  absl::StrAppend(out, name, "_bucket", Labels(*s.tags, "le=\"+Inf\""), " ", s.histogram->count(),
+                  "\n");
+  absl::StrAppend(out, name, "_sum", Labels(*s.tags), " ",
+                  static_cast<double>(s.histogram->sum()) / scale, "\n");
   absl::StrAppend(out, name, "_count", Labels(*s.tags), " ", s.histogram->count(), "\n");
 }
 
@@ -118,9 +121,10 @@ std::string PlainText(stats::Registry& registry, const StatsOptions& options) {
         break;
       case stats::Kind::kHistogram: {
         const double scale = Scale(s.unit);
-        absl::StrAppend(&out, name, ": count=", s.histogram->count(), " P50=", s.histogram->Quantile(0.5) / scale,
-                        " P90=", s.histogram->Quantile(0.9) / scale, " P99=", s.histogram->Quantile(0.99) / scale,
-                        "\n");
+        absl::StrAppend(&out, name, ": count=", s.histogram->count(),
+                        " P50=", s.histogram->Quantile(0.5) / scale,
+                        " P90=", s.histogram->Quantile(0.9) / scale,
+                        " P99=", s.histogram->Quantile(0.99) / scale, "\n");
         break;
       }
     }

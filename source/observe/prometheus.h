@@ -8,11 +8,12 @@
 namespace heddle::observe {
 
 struct StatsOptions {
-  bool used_only = false;        // leave out what never changed from zero
-  std::string contains;          // only names holding this text (Prometheus: after naming); empty = all
+  bool used_only = false;  // leave out what never changed from zero
+  std::string contains;    // only names holding this text (Prometheus: after naming); empty = all
 };
 
-// Names are prefixed "envoy_", dots become underscores, tags become labels; histograms in Envoy's millisecond buckets.
+// Names are prefixed "envoy_", dots become underscores, tags become labels; histograms in Envoy's
+// millisecond buckets.
 std::string PrometheusText(stats::Registry& registry, const StatsOptions& options);
 
 // "cluster.reviews.upstream_rq_total: 5"; histograms as P50/P90/P99.

@@ -54,13 +54,14 @@ std::string TraceContext::SpanIdHex() const { return ToHex(span_id); }
 
 std::optional<TraceContext> ParseTraceparent(absl::string_view text) {
   constexpr size_t kLength = 55;
-  if (text.size() < kLength || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
+  if (text.size() < kLength || text[2] != '-' || text[35] != '-' || text[52] != '-')
+    return std::nullopt;
   std::array<uint8_t, 1> version, flags;
   TraceContext context;
   if (!FromHex(text.substr(0, 2), &version) || version[0] == 0xff) return std::nullopt;
   if (text.size() > kLength && (version[0] == 0 || text[kLength] != '-')) return std::nullopt;
-  if (!FromHex(text.substr(3, 32), &context.trace_id) || !FromHex(text.substr(36, 16), &context.span_id) ||
-      !FromHex(text.substr(53, 2), &flags)) {
+  if (!FromHex(text.substr(3, 32), &context.trace_id) ||
+      !FromHex(text.substr(36, 16), &context.span_id) || !FromHex(text.substr(53, 2), &flags)) {
     return std::nullopt;
   }
   if (Zero(context.trace_id) || Zero(context.span_id)) return std::nullopt;
@@ -69,7 +70,8 @@ std::optional<TraceContext> ParseTraceparent(absl::string_view text) {
 }
 
 std::string FormatTraceparent(const TraceContext& context) {
-  return absl::StrCat("00-", context.TraceIdHex(), "-", context.SpanIdHex(), context.sampled ? "-01" : "-00");
+  return absl::StrCat("00-", context.TraceIdHex(), "-", context.SpanIdHex(),
+                      context.sampled ? "-01" : "-00");
 }
 
 void NewTraceId(base::Random& random, TraceContext* context) {

@@ -21,7 +21,8 @@ struct TraceContext {
   std::string SpanIdHex() const;
 };
 
-// "00-<32 hex>-<16 hex>-<2 hex>"; none when malformed, all-zero or of version ff. Later versions are read as 00.
+// "00-<32 hex>-<16 hex>-<2 hex>"; none when malformed, all-zero or of version ff. Later versions
+// are read as 00.
 std::optional<TraceContext> ParseTraceparent(absl::string_view text);
 std::string FormatTraceparent(const TraceContext& context);
 

@@ -22,12 +22,15 @@ void AddIf(absl::string_view key, absl::string_view value, Attributes* out) {
   if (!value.empty()) out->emplace_back(std::string(key), std::string(value));
 }
 
-absl::string_view Field(const http::Headers& headers, HeaderId id) { return headers.Get(id).value_or(""); }
+absl::string_view Field(const http::Headers& headers, HeaderId id) {
+  return headers.Get(id).value_or("");
+}
 
 void RequestAttributes(const AccessRecord& r, uint32_t max_path, Attributes* out) {
   const http::RequestHead& head = *r.request;
   AddIf("guid:x-request-id", Field(head.headers, HeaderId::kXRequestId), out);
-  AddIf("http.url", absl::StrCat(head.scheme, "://", head.authority, head.path.substr(0, max_path)), out);
+  AddIf("http.url", absl::StrCat(head.scheme, "://", head.authority, head.path.substr(0, max_path)),
+        out);
   AddIf("http.method", head.method, out);
   AddIf("http.protocol", http::ProtocolName(r.protocol), out);
   AddIf("user_agent", Field(head.headers, HeaderId::kUserAgent), out);
@@ -39,7 +42,8 @@ void RequestAttributes(const AccessRecord& r, uint32_t max_path, Attributes* out
   if (r.grpc_status >= 0) out->emplace_back("grpc.status_code", absl::StrCat(r.grpc_status));
 }
 
-void CustomTags(const std::vector<config::CustomTag>& tags, const AccessRecord& r, Attributes* out) {
+void CustomTags(const std::vector<config::CustomTag>& tags, const AccessRecord& r,
+                Attributes* out) {
   for (const config::CustomTag& tag : tags) {
     std::string value = tag.value;
     if (tag.kind == config::CustomTag::Kind::kEnvironment) {
@@ -78,8 +82,8 @@ std::vector<SpanData> SpanQueue::Take(size_t max) {
 std::shared_ptr<SpanQueue> SpanQueues::Get(const config::Tracing& target) {
   for (const auto& queue : queues_) {
     const config::Tracing& known = queue->target();
-    if (known.cluster == target.cluster && known.service_name == target.service_name && known.http == target.http &&
-        known.http_path == target.http_path) {
+    if (known.cluster == target.cluster && known.service_name == target.service_name &&
+        known.http == target.http && known.http_path == target.http_path) {
       return queue;
     }
   }
@@ -95,7 +99,8 @@ Span Tracer::Start(const http::RequestHead& head, base::Random& random) const {
   } else {
     NewTraceId(random, &span.context);
     const bool forced = head.headers.Get("x-envoy-force-trace").has_value();
-    span.context.sampled = (forced || Roll(config_.random_sampling, random)) && Roll(config_.overall_sampling, random);
+    span.context.sampled =
+        (forced || Roll(config_.random_sampling, random)) && Roll(config_.overall_sampling, random);
   }
   NewSpanId(random, &span.context);
   return span;
@@ -111,20 +116,24 @@ void Tracer::Finish(const Span& span, const AccessRecord& r) const {
   data.context = span.context;
   data.parent = span.parent;
   data.server = !outbound_;
-  data.name = span.name.empty() ? absl::StrCat(outbound_ ? "egress " : "ingress ", r.request->authority) : span.name;
+  data.name = span.name.empty()
+                  ? absl::StrCat(outbound_ ? "egress " : "ingress ", r.request->authority)
+                  : span.name;
   data.start_nanos = absl::ToUnixNanos(r.start);
   data.end_nanos = data.start_nanos + std::max<base::Micros>(r.finished - r.started, 0) * 1000;
   Attributes& out = data.attributes;
   out.reserve(20);
   out.emplace_back("component", "proxy");
   RequestAttributes(r, config_.max_path_tag_length, &out);
-  AddIf("peer.address", r.downstream_direct_remote.is_ip() ? r.downstream_direct_remote.ip() : "", &out);
+  AddIf("peer.address", r.downstream_direct_remote.is_ip() ? r.downstream_direct_remote.ip() : "",
+        &out);
   if (r.downstream_tls != nullptr && !r.downstream_tls->uri_sans.empty()) {
     AddIf("peer.identity", r.downstream_tls->uri_sans[0], &out);
   }
   AddIf("upstream_cluster", r.cluster, &out);
   AddIf("upstream_cluster.name", r.cluster, &out);
-  if (r.upstream_remote.family() != AF_UNSPEC) AddIf("upstream_address", r.upstream_remote.ToString(), &out);
+  if (r.upstream_remote.family() != AF_UNSPEC)
+    AddIf("upstream_address", r.upstream_remote.ToString(), &out);
   if (r.attempts > 1) out.emplace_back("retry.count", absl::StrCat(r.attempts - 1));
   out.emplace_back("request_size", absl::StrCat(r.bytes_received));
   out.emplace_back("response_size", absl::StrCat(r.bytes_sent));

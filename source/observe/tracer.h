@@ -1,5 +1,6 @@
-// Spans: one for each request that a connection manager with tracing sees. A Tracer decides and names; finished spans
-// wait in a SpanQueue from which the main thread exports them over OTLP (server/). Nothing here does I/O.
+// Spans: one for each request that a connection manager with tracing sees. A Tracer decides and
+// names; finished spans wait in a SpanQueue from which the main thread exports them over OTLP
+// (server/). Nothing here does I/O.
 //
 //   Span span = tracer->Start(head, random);      // reads traceparent, decides
 //   tracer->Inject(span, &upstream_head);         // writes traceparent for the next hop
@@ -24,10 +25,10 @@ namespace heddle::observe {
 // A finished span as it is exported.
 struct SpanData {
   TraceContext context;
-  std::array<uint8_t, 8> parent{};             // zero: a root
+  std::array<uint8_t, 8> parent{};  // zero: a root
   std::string name;
-  bool server = true;                          // OTLP kind SERVER, else CLIENT
-  int64_t start_nanos = 0, end_nanos = 0;      // unix time
+  bool server = true;                      // OTLP kind SERVER, else CLIENT
+  int64_t start_nanos = 0, end_nanos = 0;  // unix time
   std::vector<std::pair<std::string, std::string>> attributes;
   bool error = false;
 };
@@ -67,16 +68,18 @@ std::string EncodeExport(const std::string& service_name, const std::vector<Span
 struct Span {
   TraceContext context;
   std::array<uint8_t, 8> parent{};
-  std::string name;                            // operation; empty: made from the record at the end
+  std::string name;  // operation; empty: made from the record at the end
 };
 
 class Tracer {
  public:
-  // `outbound`: the listener's traffic direction; names the span "egress ..." instead of "ingress ...".
+  // `outbound`: the listener's traffic direction; names the span "egress ..." instead of "ingress
+  // ...".
   Tracer(config::Tracing config, bool outbound, std::shared_ptr<SpanQueue> queue)
       : config_(std::move(config)), outbound_(outbound), queue_(std::move(queue)) {}
 
-  // The parent's decision stands; without one, random sampling (x-envoy-force-trace forces) within overall sampling.
+  // The parent's decision stands; without one, random sampling (x-envoy-force-trace forces) within
+  // overall sampling.
   Span Start(const http::RequestHead& head, base::Random& random) const;
   // Replaces traceparent. tracestate passes through untouched.
   void Inject(const Span& span, http::RequestHead* head) const;

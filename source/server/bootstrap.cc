@@ -17,9 +17,9 @@ namespace {
 
 constexpr size_t kMaxBootstrapBytes = 64 * 1024 * 1024;
 
-// $0 node id, $1 service account, $2 address, $3 intercept, $4 control host, $5 control port, $6 control's SPIFFE id,
-// $7 discovery of the host, $8 file of the control plane's root.
-// JSON strings all, so that nothing in a flag can change the structure.
+// $0 node id, $1 service account, $2 address, $3 intercept, $4 control host, $5 control port, $6
+// control's SPIFFE id, $7 discovery of the host, $8 file of the control plane's root. JSON strings
+// all, so that nothing in a flag can change the structure.
 constexpr char kControlBootstrap[] = R"(
 node: {id: $0, cluster: $1, metadata: {ADDRESS: $2, INTERCEPT: $3}}
 dynamic_resources:
@@ -95,25 +95,30 @@ std::string ControlUri(const Options& o) {
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  if (!file)
+    return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad()) return absl::InternalError(absl::StrCat("cannot read ", path));
-  if (text.size() > max_bytes) return absl::InvalidArgumentError(absl::StrCat(path, ": larger than ", max_bytes, " bytes"));
+  if (text.size() > max_bytes)
+    return absl::InvalidArgumentError(absl::StrCat(path, ": larger than ", max_bytes, " bytes"));
   return text;
 }
 
 absl::StatusOr<config::Bootstrap> LoadBootstrap(const Options& options) {
   if (!options.config_path.empty()) {
-    HEDDLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(options.config_path, kMaxBootstrapBytes));
+    HEDDLE_ASSIGN_OR_RETURN(const std::string text,
+                            ReadWholeFile(options.config_path, kMaxBootstrapBytes));
     return decode::BootstrapFromText(text, options.config_path, filter::AllFilters());
   }
   const size_t colon = options.control.rfind(':');
   std::string host = options.control.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   const bool number = net::Address::FromIp(host, 0).ok();
   const std::string text = absl::Substitute(
-      kControlBootstrap, Quoted(absl::StrCat(options.name_space, "/", options.workload)), Quoted(options.service_account),
-      Quoted(options.address), options.intercept ? "true" : "false", Quoted(host), options.control.substr(colon + 1),
+      kControlBootstrap, Quoted(absl::StrCat(options.name_space, "/", options.workload)),
+      Quoted(options.service_account), Quoted(options.address),
+      options.intercept ? "true" : "false", Quoted(host), options.control.substr(colon + 1),
       Quoted(ControlUri(options)), number ? "STATIC" : "STRICT_DNS", Quoted(options.control_ca));
   return decode::BootstrapFromText(text, "command line", filter::AllFilters());
 }

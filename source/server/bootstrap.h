@@ -18,8 +18,8 @@ inline constexpr char kIdentitySecret[] = "default";
 inline constexpr char kRootsSecret[] = "ROOTCA";
 inline constexpr char kRenewSecret[] = "heddle:renew";
 
-std::string WorkloadUri(const Options& options);   // spiffe://<trust domain>/ns/<ns>/sa/<sa>
-std::string ControlUri(const Options& options);    // what heddle-control's certificate must say
+std::string WorkloadUri(const Options& options);  // spiffe://<trust domain>/ns/<ns>/sa/<sa>
+std::string ControlUri(const Options& options);   // what heddle-control's certificate must say
 
 // Errors are one line with the file, the line and the path.
 absl::StatusOr<config::Bootstrap> LoadBootstrap(const Options& options);

@@ -17,13 +17,17 @@ class Post final : public HttpPost,
                    private event::EndOfIteration {
  public:
   Post(event::Loop& loop, Request request, std::function<void(absl::Status)> done)
-      : loop_(loop), request_(std::move(request)), done_(std::move(done)), timer_(loop, [this] { Finish(absl::DeadlineExceededError("timeout")); }) {
+      : loop_(loop),
+        request_(std::move(request)),
+        done_(std::move(done)),
+        timer_(loop, [this] { Finish(absl::DeadlineExceededError("timeout")); }) {
     timer_.Start(request_.timeout);
     std::unique_ptr<net::Transport> transport =
         request_.transport != nullptr ? request_.transport->Create({}) : net::MakePlainTransport();
     net::ConnectionOptions options;
     options.connect_timeout = request_.timeout;
-    connection_ = net::Connection::Connect(loop, request_.address, net::Address(), std::move(transport), options, this);
+    connection_ = net::Connection::Connect(loop, request_.address, net::Address(),
+                                           std::move(transport), options, this);
     codec_ = http::h1::MakeClientCodec({}, &connection_->out(), this);
   }
 
@@ -46,7 +50,8 @@ class Post final : public HttpPost,
     if (!fed.ok()) Finish(fed);
   }
   void OnClosed(net::CloseReason) override {
-    Finish(absl::UnavailableError(absl::StrCat("connection to ", request_.address.ToString(), " failed")));
+    Finish(absl::UnavailableError(
+        absl::StrCat("connection to ", request_.address.ToString(), " failed")));
   }
   void OnOutput() override { loop_.MarkDirty(this); }
   void AtEnd() override {
@@ -77,7 +82,8 @@ class Post final : public HttpPost,
 
 }  // namespace
 
-std::unique_ptr<HttpPost> HttpPost::Start(event::Loop& loop, Request request, std::function<void(absl::Status)> done) {
+std::unique_ptr<HttpPost> HttpPost::Start(event::Loop& loop, Request request,
+                                          std::function<void(absl::Status)> done) {
   return std::make_unique<Post>(loop, std::move(request), std::move(done));
 }
 

@@ -1,4 +1,5 @@
-// One HTTP/1.1 POST and its status: what OTLP over HTTP needs. A connection for each call; main thread only.
+// One HTTP/1.1 POST and its status: what OTLP over HTTP needs. A connection for each call; main
+// thread only.
 #pragma once
 
 #include <functional>
@@ -17,12 +18,14 @@ class HttpPost : public event::Destroyable {
  public:
   struct Request {
     net::Address address;
-    const net::TransportFactory* transport = nullptr;   // null: plain text
+    const net::TransportFactory* transport = nullptr;  // null: plain text
     std::string authority, path, content_type, body;
     absl::Duration timeout = absl::Seconds(1);
   };
-  // `done` is called exactly once, from the loop: OK for 2xx. Destroying earlier cancels it silently.
-  static std::unique_ptr<HttpPost> Start(event::Loop& loop, Request request, std::function<void(absl::Status)> done);
+  // `done` is called exactly once, from the loop: OK for 2xx. Destroying earlier cancels it
+  // silently.
+  static std::unique_ptr<HttpPost> Start(event::Loop& loop, Request request,
+                                         std::function<void(absl::Status)> done);
 };
 
 }  // namespace heddle::server

@@ -54,10 +54,12 @@ Exit codes: 0 after a drain or a valid file; 1 for a wrong flag or file, with on
 namespace {
 
 absl::Status Wrong(absl::string_view flag, absl::string_view found, absl::string_view allowed) {
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": found \"", found, "\", allowed ", allowed));
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": found \"", found, "\", allowed ", allowed));
 }
 
-absl::Status SetNumber(absl::string_view flag, const std::string& text, uint32_t low, uint32_t high, uint32_t* out) {
+absl::Status SetNumber(absl::string_view flag, const std::string& text, uint32_t low, uint32_t high,
+                       uint32_t* out) {
   uint32_t value = 0;
   if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
     return Wrong(flag, text, absl::StrCat(low, " to ", high));
@@ -110,28 +112,29 @@ absl::Status SetFlag(const std::string& flag, const std::string& value, Options*
     out->validate = value == "validate";
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown flag \"", flag, "\"; see heddle-proxy --help"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown flag \"", flag, "\"; see heddle-proxy --help"));
 }
 
 absl::Status CheckControl(const Options& options) {
   const std::pair<absl::string_view, const std::string*> required[] = {
-      {"--namespace", &options.name_space},
-      {"--service-account", &options.service_account},
-      {"--workload", &options.workload},
-      {"--address", &options.address},
+      {"--namespace", &options.name_space},  {"--service-account", &options.service_account},
+      {"--workload", &options.workload},     {"--address", &options.address},
       {"--control-ca", &options.control_ca},
   };
   for (const auto& [flag, value] : required) {
-    if (value->empty()) return absl::InvalidArgumentError(absl::StrCat(flag, " is required with --control"));
+    if (value->empty())
+      return absl::InvalidArgumentError(absl::StrCat(flag, " is required with --control"));
   }
   if (const auto address = net::Address::FromIp(options.address, 0); !address.ok()) {
     return Wrong("--address", options.address, "an IP address");
   }
-  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(options.control, absl::MaxSplits(':', 1));
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(options.control, absl::MaxSplits(':', 1));
   uint32_t port = 0;
   const size_t colon = options.control.rfind(':');
-  if (parts.first.empty() || colon == std::string::npos || !absl::SimpleAtoi(options.control.substr(colon + 1), &port) ||
-      port == 0 || port > 65535) {
+  if (parts.first.empty() || colon == std::string::npos ||
+      !absl::SimpleAtoi(options.control.substr(colon + 1), &port) || port == 0 || port > 65535) {
     return Wrong("--control", options.control, "HOST:PORT");
   }
   return absl::OkStatus();
@@ -145,7 +148,8 @@ absl::Status Check(const Options& options) {
   const auto admin = net::Address::Parse(options.admin_address);
   if (!admin.ok()) return Wrong("--admin-address", options.admin_address, "IP:PORT");
   if (!admin->loopback()) {
-    return Wrong("--admin-address", options.admin_address, "a loopback address: the admin page has no password");
+    return Wrong("--admin-address", options.admin_address,
+                 "a loopback address: the admin page has no password");
   }
   return absl::OkStatus();
 }
@@ -178,7 +182,8 @@ absl::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
     } else if (i + 1 < arguments.size()) {
       value = arguments[++i];
     } else {
-      return absl::InvalidArgumentError(absl::StrCat("\"", flag, "\" is no flag, or needs a value; see heddle-proxy --help"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", flag, "\" is no flag, or needs a value; see heddle-proxy --help"));
     }
     if (flag == "-c") flag = "--config-path";
     if (flag == "-l") flag = "--log-level";

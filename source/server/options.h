@@ -13,23 +13,23 @@ namespace heddle::server {
 
 struct Options {
   // Where the configuration comes from: exactly one of the two.
-  std::string config_path;                  // -c FILE: an Envoy v3 bootstrap, YAML or JSON
-  std::string control;                      // --control HOST:PORT
+  std::string config_path;  // -c FILE: an Envoy v3 bootstrap, YAML or JSON
+  std::string control;      // --control HOST:PORT
 
   // With --control only.
   std::string service_account, name_space, workload;
-  std::string address;                      // this pod's address
+  std::string address;  // this pod's address
   std::string trust_domain = "cluster.local";
-  std::string token_file;                   // proof of identity for the first certificate
-  std::string control_ca;                   // root certificate(s) of the control plane, PEM
-  std::string state_dir;                    // last good configuration, key and certificate
-  bool intercept = false;                   // iptables redirects the pod's traffic
+  std::string token_file;  // proof of identity for the first certificate
+  std::string control_ca;  // root certificate(s) of the control plane, PEM
+  std::string state_dir;   // last good configuration, key and certificate
+  bool intercept = false;  // iptables redirects the pod's traffic
 
   std::string admin_address = "127.0.0.1:15000";
-  bool admin_address_set = false;           // a bootstrap file's own `admin` gives way only then
-  std::string admin_address_path;           // --admin-address-path: writes the bound admin address there
+  bool admin_address_set = false;  // a bootstrap file's own `admin` gives way only then
+  std::string admin_address_path;  // --admin-address-path: writes the bound admin address there
   uint32_t concurrency = 1;
-  bool validate = false;                    // --mode validate
+  bool validate = false;  // --mode validate
   base::LogLevel log_level = base::LogLevel::kInfo;
   absl::Duration drain_time = absl::Seconds(30);
 

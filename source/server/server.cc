@@ -71,35 +71,42 @@ absl::Status Server::Start() {
     workers_.push_back(std::make_unique<Worker>(i, registry_.AddSheet(), base::SystemClock()));
     workers_.back()->Start();
   }
-  store_ = std::make_unique<xds::ConfigStore>(xds::ConfigStore::Environment{.loop = loop_,
-                                                                            .registry = registry_,
-                                                                            .sheet = sheet_,
-                                                                            .random = random_,
-                                                                            .resolver = resolver_.get(),
-                                                                            .log_files = log_files_,
-                                                                            .span_queues = span_queues_,
-                                                                            .catalogue = filter::AllFilters(),
-                                                                            .on_change = [this] { ScheduleBuild(); }});
+  store_ = std::make_unique<xds::ConfigStore>(
+      xds::ConfigStore::Environment{.loop = loop_,
+                                    .registry = registry_,
+                                    .sheet = sheet_,
+                                    .random = random_,
+                                    .resolver = resolver_.get(),
+                                    .log_files = log_files_,
+                                    .span_queues = span_queues_,
+                                    .catalogue = filter::AllFilters(),
+                                    .on_change = [this] { ScheduleBuild(); }});
   HEDDLE_RETURN_IF_ERROR(store_->AddStatic(bootstrap_));
-  exporter_ = std::make_unique<SpanExporter>(loop_, random_, span_queues_,
-                                             [this](const std::string& name) { return store_->FindCluster(name); });
+  exporter_ = std::make_unique<SpanExporter>(
+      loop_, random_, span_queues_,
+      [this](const std::string& name) { return store_->FindCluster(name); });
   exporter_->Start();
   if (!options_.control.empty()) StartIdentity();
   LoadLastGood();
   HEDDLE_RETURN_IF_ERROR(BuildAndPublish());
   net::Address admin_address = bootstrap_.admin;
-  if (options_.admin_address_set || (!options_.control.empty() && admin_address.family() == AF_UNSPEC)) {
+  if (options_.admin_address_set ||
+      (!options_.control.empty() && admin_address.family() == AF_UNSPEC)) {
     HEDDLE_ASSIGN_OR_RETURN(admin_address, net::Address::Parse(options_.admin_address));
   }
   if (admin_address.family() != AF_UNSPEC) {
-    HEDDLE_ASSIGN_OR_RETURN(admin_, admin::AdminServer::Start(loop_, admin_address, [this](const admin::Request& request) {
-                              sheet_.Set(uptime_, absl::ToInt64Seconds(absl::Now() - started_));
-                              return admin::Answer(*this, request);
-                            }));
+    HEDDLE_ASSIGN_OR_RETURN(
+        admin_,
+        admin::AdminServer::Start(loop_, admin_address, [this](const admin::Request& request) {
+          sheet_.Set(uptime_, absl::ToInt64Seconds(absl::Now() - started_));
+          return admin::Answer(*this, request);
+        }));
     HEDDLE_LOG(kInfo, "main") << "admin page on http://" << admin_->address().ToString();
     if (!options_.admin_address_path.empty()) {
       std::FILE* file = std::fopen(options_.admin_address_path.c_str(), "w");
-      if (file == nullptr) return absl::InvalidArgumentError(absl::StrCat("--admin-address-path: cannot write ", options_.admin_address_path));
+      if (file == nullptr)
+        return absl::InvalidArgumentError(
+            absl::StrCat("--admin-address-path: cannot write ", options_.admin_address_path));
       std::fputs(admin_->address().ToString().c_str(), file);
       std::fclose(file);
     }
@@ -114,7 +121,8 @@ absl::Status Server::Start() {
       BeginDrain();
     }));
   }
-  signals_.push_back(std::make_unique<event::SignalEvent>(loop_, SIGUSR1, [this] { log_files_.Reopen(); }));
+  signals_.push_back(
+      std::make_unique<event::SignalEvent>(loop_, SIGUSR1, [this] { log_files_.Reopen(); }));
   if (bootstrap_.ads.has_value()) StartControlPlane();
   CheckReady();
   return absl::OkStatus();
@@ -133,14 +141,20 @@ void Server::StartIdentity() {
   xds::Identity::Options identity;
   identity.uri = WorkloadUri(options_);
   identity.token_file = options_.token_file;
-  // Discovery keeps the mesh's clusters mutually authenticated; only the first certificate is fetched without one.
-  identity.connect = [this](const xds::WorkloadCertificate* current) -> absl::StatusOr<http::grpc::Client::Options> {
-    identity_cluster_ = store_->FindCluster(current != nullptr ? kControlCluster : kFirstContactCluster);
-    if (identity_cluster_ == nullptr) return absl::UnavailableError("the control plane's name is not resolved yet");
+  // Discovery keeps the mesh's clusters mutually authenticated; only the first certificate is
+  // fetched without one.
+  identity.connect =
+      [this](
+          const xds::WorkloadCertificate* current) -> absl::StatusOr<http::grpc::Client::Options> {
+    identity_cluster_ =
+        store_->FindCluster(current != nullptr ? kControlCluster : kFirstContactCluster);
+    if (identity_cluster_ == nullptr)
+      return absl::UnavailableError("the control plane's name is not resolved yet");
     return xds::PickTarget(*identity_cluster_, random_);
   };
-  identity_ = std::make_unique<xds::Identity>(loop_, random_, base::SystemClock(), std::move(identity), last_good_,
-                                              [this](const xds::WorkloadCertificate& c) { OnCertificate(c); });
+  identity_ = std::make_unique<xds::Identity>(
+      loop_, random_, base::SystemClock(), std::move(identity), last_good_,
+      [this](const xds::WorkloadCertificate& c) { OnCertificate(c); });
 }
 
 void Server::OnCertificate(const xds::WorkloadCertificate& fresh) {
@@ -151,8 +165,9 @@ void Server::OnCertificate(const xds::WorkloadCertificate& fresh) {
   roots.name = kRootsSecret;
   roots.validation.emplace();
   roots.validation->trusted_ca_pem = fresh.roots_pem;
-  for (const absl::Status& status : {store_->PutLocalSecret(xds::Secrets::Origin::kOwn, std::move(certificate)),
-                                     store_->PutLocalSecret(xds::Secrets::Origin::kFile, std::move(roots))}) {
+  for (const absl::Status& status :
+       {store_->PutLocalSecret(xds::Secrets::Origin::kOwn, std::move(certificate)),
+        store_->PutLocalSecret(xds::Secrets::Origin::kFile, std::move(roots))}) {
     if (!status.ok()) HEDDLE_LOG(kError, "identity") << status.message();
   }
   sheet_.Set(days_left_, absl::ToInt64Hours(fresh.not_after - absl::Now()) / 24);
@@ -167,7 +182,9 @@ void Server::StartControlPlane() {
   ads.connect = [this]() -> absl::StatusOr<http::grpc::Client::Options> {
     ads_cluster_ = store_->FindCluster(bootstrap_.ads->cluster);
     if (ads_cluster_ == nullptr) {
-      return absl::UnavailableError(absl::StrCat("cluster ", bootstrap_.ads->cluster, " is not ready (waiting for a certificate or a name)"));
+      return absl::UnavailableError(
+          absl::StrCat("cluster ", bootstrap_.ads->cluster,
+                       " is not ready (waiting for a certificate or a name)"));
     }
     return xds::PickTarget(*ads_cluster_, random_);
   };
@@ -243,7 +260,8 @@ void Server::LoadLastGood() {
   if (identity_ != nullptr) identity_->Start();
   auto stored = last_good_.Load();
   if (!stored.ok()) {
-    HEDDLE_LOG(kWarning, "xds") << stored.status().message() << "; starting without the last good configuration";
+    HEDDLE_LOG(kWarning, "xds") << stored.status().message()
+                                << "; starting without the last good configuration";
     return;
   }
   size_t count = 0;
@@ -253,13 +271,15 @@ void Server::LoadLastGood() {
       if (status.ok()) {
         ++count;
       } else {
-        HEDDLE_LOG(kWarning, "xds") << "last good configuration: " << status.message() << "; left out";
+        HEDDLE_LOG(kWarning, "xds")
+            << "last good configuration: " << status.message() << "; left out";
       }
     }
   }
   if (count == 0) return;
   from_last_good_ = true;
-  HEDDLE_LOG(kInfo, "xds") << "starting from the last good configuration (" << count << " resources)";
+  HEDDLE_LOG(kInfo, "xds") << "starting from the last good configuration (" << count
+                           << " resources)";
 }
 
 void Server::SaveLastGood() {
@@ -270,7 +290,8 @@ void Server::SaveLastGood() {
     }
   }
   const absl::Status status = last_good_.Save(all);
-  if (!status.ok()) HEDDLE_LOG(kWarning, "xds") << status.message() << "; a restart will start without it";
+  if (!status.ok())
+    HEDDLE_LOG(kWarning, "xds") << status.message() << "; a restart will start without it";
 }
 
 // --- snapshots -----------------------------------------------------------------------------------
@@ -286,12 +307,15 @@ void Server::ScheduleBuild() {
 }
 
 absl::Status Server::BuildAndPublish() {
-  // At the first start discovered listeners wait until clusters are there, as Envoy does: no 503 for being early.
+  // At the first start discovered listeners wait until clusters are there, as Envoy does: no 503
+  // for being early.
   const bool ready_for_listeners =
       from_last_good_ || initial_wait_over_ || listeners_released_ || state_ != State::kStarting;
   snapshot_ = store_->Build(ready_for_listeners);
-  const bool clusters_ready = got_clusters_ && std::none_of(store_->waiting().begin(), store_->waiting().end(),
-                                                            [](const std::string& w) { return w.rfind("cluster", 0) == 0; });
+  const bool clusters_ready =
+      got_clusters_ &&
+      std::none_of(store_->waiting().begin(), store_->waiting().end(),
+                   [](const std::string& w) { return w.rfind("cluster", 0) == 0; });
   if (!ready_for_listeners && clusters_ready && got_listeners_) {
     listeners_released_ = true;
     snapshot_ = store_->Build(true);
@@ -301,7 +325,8 @@ absl::Status Server::BuildAndPublish() {
   for (Unanswered& item : unanswered_) {
     if (item.version != 0) continue;
     item.version = snapshot_->version;
-    if (!opened.ok() && item.update.type == xds::Type::kListener && item.status.ok()) item.status = opened;
+    if (!opened.ok() && item.update.type == xds::Type::kListener && item.status.ok())
+      item.status = opened;
   }
   adopting_[snapshot_->version] = workers_.size();
   for (size_t i = 0; i < workers_.size(); ++i) {
@@ -323,15 +348,15 @@ absl::Status Server::OpenSockets(const proxy::Snapshot& snapshot, std::vector<Ne
       continue;
     }
     net::ListenOptions options;
-    options.reuse_port = true;                  // one socket for each worker
+    options.reuse_port = true;  // one socket for each worker
     options.transparent = config.transparent;
     options.backlog = static_cast<int>(config.backlog);
     bool all = true;
     for (NewSockets& sockets : *out) {
       auto fd = net::Listen(config.address, options);
       if (!fd.ok()) {
-        errors.push_back(absl::StrCat("listener ", config.name, ": cannot listen on ", config.address.ToString(), ": ",
-                                      fd.status().message()));
+        errors.push_back(absl::StrCat("listener ", config.name, ": cannot listen on ",
+                                      config.address.ToString(), ": ", fd.status().message()));
         all = false;
         break;
       }
@@ -345,7 +370,8 @@ absl::Status Server::OpenSockets(const proxy::Snapshot& snapshot, std::vector<Ne
     }
   }
   open_ = std::move(open);
-  return errors.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(errors, "; "));
+  return errors.empty() ? absl::OkStatus()
+                        : absl::InvalidArgumentError(absl::StrJoin(errors, "; "));
 }
 
 void Server::OnAdopted(uint64_t version) {
@@ -363,7 +389,8 @@ void Server::OnAdopted(uint64_t version) {
 
 void Server::CheckReady() {
   if (state_ != State::kStarting || !adopting_.empty()) return;
-  const bool discovered = !bootstrap_.ads.has_value() || from_last_good_ || listeners_released_ || initial_wait_over_;
+  const bool discovered =
+      !bootstrap_.ads.has_value() || from_last_good_ || listeners_released_ || initial_wait_over_;
   if (!discovered) return;
   // Routes and endpoints are waited for until the timeout, certificates for as long as it takes.
   for (const std::string& waiting : store_->waiting()) {
@@ -371,8 +398,9 @@ void Server::CheckReady() {
   }
   state_ = State::kLive;
   initial_wait_.Stop();
-  HEDDLE_LOG(kInfo, "main") << "serving: " << snapshot_->listeners.size() << " listeners, " << snapshot_->clusters.size()
-                            << " clusters, " << options_.concurrency << " worker" << (options_.concurrency == 1 ? "" : "s");
+  HEDDLE_LOG(kInfo, "main") << "serving: " << snapshot_->listeners.size() << " listeners, "
+                            << snapshot_->clusters.size() << " clusters, " << options_.concurrency
+                            << " worker" << (options_.concurrency == 1 ? "" : "s");
 }
 
 // --- the end -------------------------------------------------------------------------------------
@@ -389,7 +417,8 @@ void Server::BeginDrain() {
   state_ = State::kDraining;
   sheet_.Set(live_, 0);
   drain_began_ = loop_.Now();
-  HEDDLE_LOG(kInfo, "main") << "draining: /ready fails, connections finish what they have; at most " << options_.drain_time;
+  HEDDLE_LOG(kInfo, "main") << "draining: /ready fails, connections finish what they have; at most "
+                            << options_.drain_time;
   for (auto& worker : workers_) {
     worker->Drain(false);
     worker->CloseListeners(false);
@@ -404,10 +433,12 @@ void Server::WatchDrain() {
   // The workers count again every 20 ms; the first look is taken after that.
   const bool counted = spent > absl::Milliseconds(60);
   if ((connections == 0 && counted) || spent >= options_.drain_time) {
-    if (connections != 0) HEDDLE_LOG(kWarning, "main") << "drain time over with " << connections << " connections open";
+    if (connections != 0)
+      HEDDLE_LOG(kWarning, "main") << "drain time over with " << connections << " connections open";
     return Finish();
   }
-  // Idle keep-alive connections heard of it at once (h2) or will never send again (h1): a moment, then they are closed.
+  // Idle keep-alive connections heard of it at once (h2) or will never send again (h1): a moment,
+  // then they are closed.
   if (spent > std::min(absl::Seconds(1), options_.drain_time / 4)) {
     for (auto& worker : workers_) worker->CloseIdle();
   }
@@ -448,7 +479,8 @@ admin::ServerInfo Server::Info() {
 }
 
 std::vector<admin::Dumped> Server::Resources() {
-  static constexpr absl::string_view kKinds[] = {"clusters", "endpoints", "listeners", "routes", "secrets"};
+  static constexpr absl::string_view kKinds[] = {"clusters", "endpoints", "listeners", "routes",
+                                                 "secrets"};
   std::vector<admin::Dumped> out;
   for (const xds::Type type : xds::kTypes) {
     for (const auto& [name, held] : store_->held(type)) {
@@ -477,10 +509,12 @@ std::vector<admin::CertificateView> Server::Certificates() {
     admin::CertificateView view;
     view.name = secret->name;
     if (secret->certificate.has_value()) {
-      if (auto chain = tls::ParseCertificates(secret->certificate->chain_pem); chain.ok()) view.chain = *std::move(chain);
+      if (auto chain = tls::ParseCertificates(secret->certificate->chain_pem); chain.ok())
+        view.chain = *std::move(chain);
     }
     if (secret->validation.has_value() && !secret->validation->trusted_ca_pem.empty()) {
-      if (auto roots = tls::ParseCertificates(secret->validation->trusted_ca_pem); roots.ok()) view.roots = *std::move(roots);
+      if (auto roots = tls::ParseCertificates(secret->validation->trusted_ca_pem); roots.ok())
+        view.roots = *std::move(roots);
     }
     if (!view.chain.empty() || !view.roots.empty()) out.push_back(std::move(view));
   }
@@ -495,9 +529,11 @@ std::string Server::ControlPlane() {
     observe::AppendJsonString(text, &waiting);
   }
   observe::AppendJsonString(ads_->last_error(), &error);
-  return absl::StrCat("{\"connected\":", ads_->connected() ? "true" : "false", ",\"reconnects\":", ads_->reconnects(),
-                      ",\"rejected\":", ads_->rejected(), ",\"last_error\":", error, ",\"waiting\":[", waiting,
-                      "],\"certificate_renewals\":", identity_ == nullptr ? 0 : identity_->renewals(), "}");
+  return absl::StrCat(
+      "{\"connected\":", ads_->connected() ? "true" : "false",
+      ",\"reconnects\":", ads_->reconnects(), ",\"rejected\":", ads_->rejected(),
+      ",\"last_error\":", error, ",\"waiting\":[", waiting,
+      "],\"certificate_renewals\":", identity_ == nullptr ? 0 : identity_->renewals(), "}");
 }
 
 }  // namespace heddle::server

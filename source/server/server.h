@@ -1,5 +1,5 @@
-// The process: the main thread's loop, its workers, where configuration comes from, and how it ends.
-// Everything here runs on the main thread; workers are reached through Worker.
+// The process: the main thread's loop, its workers, where configuration comes from, and how it
+// ends. Everything here runs on the main thread; workers are reached through Worker.
 //
 //   Server server(options, bootstrap);
 //   HEDDLE_RETURN_IF_ERROR(server.Start());
@@ -37,7 +37,8 @@ class Server final : public admin::View, public xds::AdsEvents {
   Server(Options options, config::Bootstrap bootstrap, std::vector<std::string> command_line);
   ~Server() override;
 
-  // Opens everything that can fail: listeners, admin page, log files. InvalidArgument says which and why.
+  // Opens everything that can fail: listeners, admin page, log files. InvalidArgument says which
+  // and why.
   absl::Status Start();
   int Run();
 
@@ -107,22 +108,22 @@ class Server final : public admin::View, public xds::AdsEvents {
   std::vector<std::unique_ptr<event::SignalEvent>> signals_;
 
   std::shared_ptr<const proxy::Snapshot> snapshot_;
-  std::map<std::string, net::Address> open_;     // listeners with sockets on the workers, and where
+  std::map<std::string, net::Address> open_;  // listeners with sockets on the workers, and where
   struct Unanswered {
     xds::Update update;
     absl::Status status;
-    uint64_t version = 0;                        // snapshot that holds it; 0: not built yet
+    uint64_t version = 0;  // snapshot that holds it; 0: not built yet
   };
   std::vector<Unanswered> unanswered_;
-  std::map<uint64_t, size_t> adopting_;          // snapshot version -> workers that have not adopted it
+  std::map<uint64_t, size_t> adopting_;  // snapshot version -> workers that have not adopted it
   bool build_scheduled_ = false;
   bool got_clusters_ = false, got_listeners_ = false, from_last_good_ = false;
-  bool initial_wait_over_ = false;               // kFetchTimeout passed: go on with what there is
-  bool listeners_released_ = false;              // clusters were ready, so listeners may open
+  bool initial_wait_over_ = false;   // kFetchTimeout passed: go on with what there is
+  bool listeners_released_ = false;  // clusters were ready, so listeners may open
   std::string renew_epoch_;
   bool renew_known_ = false;
   event::Timer initial_wait_, save_timer_, drain_timer_;
-  std::unique_ptr<event::Timer> last_timer_;    // bounds the export of the last spans
+  std::unique_ptr<event::Timer> last_timer_;  // bounds the export of the last spans
 
   State state_ = State::kStarting;
   bool healthy_ = true;

@@ -17,15 +17,18 @@ constexpr char kGrpcPath[] = "/opentelemetry.proto.collector.trace.v1.TraceServi
 }  // namespace
 
 struct SpanExporter::Line {
-  std::shared_ptr<const upstream::ClusterSpec> cluster;   // keeps the transport factory
+  std::shared_ptr<const upstream::ClusterSpec> cluster;  // keeps the transport factory
   std::unique_ptr<http::grpc::Client> client;
   std::unique_ptr<HttpPost> post;
   bool busy = false;
   bool complained = false;
 };
 
-SpanExporter::SpanExporter(event::Loop& loop, base::Random& random, observe::SpanQueues& queues, FindCluster find)
-    : loop_(loop), random_(random), queues_(queues), find_(std::move(find)), timer_(loop, [this] { Tick(); }) {}
+SpanExporter::SpanExporter(event::Loop& loop, base::Random& random, observe::SpanQueues& queues,
+                           FindCluster find)
+    : loop_(loop), random_(random), queues_(queues), find_(std::move(find)), timer_(loop, [this] {
+        Tick();
+      }) {}
 
 SpanExporter::~SpanExporter() = default;
 
@@ -45,7 +48,8 @@ void SpanExporter::Send(observe::SpanQueue& queue, Line& line) {
   if (spans.empty()) return;
   std::shared_ptr<const upstream::ClusterSpec> cluster = find_(queue.target().cluster);
   if (cluster == nullptr) {
-    return OnSent(line, spans.size(), absl::NotFoundError(absl::StrCat("no cluster \"", queue.target().cluster, "\"")));
+    return OnSent(line, spans.size(),
+                  absl::NotFoundError(absl::StrCat("no cluster \"", queue.target().cluster, "\"")));
   }
   if (cluster != line.cluster && line.client != nullptr) loop_.Destroy(std::move(line.client));
   line.cluster = std::move(cluster);
@@ -65,10 +69,14 @@ void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string b
     if (!target.ok()) return OnSent(line, spans, target.status());
     line.client = http::grpc::Client::Connect(loop_, *target, nullptr);
   }
-  http::grpc::CallOptions call{.path = kGrpcPath, .metadata = {}, .timeout = std::max(queue.target().export_timeout, absl::Milliseconds(100))};
-  line.client->Unary(call, body, [this, &line, spans](const http::grpc::Status& status, std::string) {
-    OnSent(line, spans, status.ToAbsl());
-  });
+  http::grpc::CallOptions call{
+      .path = kGrpcPath,
+      .metadata = {},
+      .timeout = std::max(queue.target().export_timeout, absl::Milliseconds(100))};
+  line.client->Unary(call, body,
+                     [this, &line, spans](const http::grpc::Status& status, std::string) {
+                       OnSent(line, spans, status.ToAbsl());
+                     });
 }
 
 void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
@@ -77,13 +85,15 @@ void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string b
   const config::Tracing& tracing = queue.target();
   HttpPost::Request request{.address = target->address,
                             .transport = target->transport,
-                            .authority = tracing.http_authority.empty() ? target->address.ToString() : tracing.http_authority,
+                            .authority = tracing.http_authority.empty() ? target->address.ToString()
+                                                                        : tracing.http_authority,
                             .path = tracing.http_path,
                             .content_type = "application/x-protobuf",
                             .body = std::move(body),
                             .timeout = std::max(tracing.export_timeout, absl::Milliseconds(100))};
-  line.post = HttpPost::Start(loop_, std::move(request),
-                              [this, &line, spans](absl::Status status) { OnSent(line, spans, std::move(status)); });
+  line.post = HttpPost::Start(loop_, std::move(request), [this, &line, spans](absl::Status status) {
+    OnSent(line, spans, std::move(status));
+  });
 }
 
 void SpanExporter::OnSent(Line& line, size_t spans, absl::Status status) {
@@ -99,13 +109,15 @@ void SpanExporter::OnSent(Line& line, size_t spans, absl::Status status) {
     }
     line.complained = true;
   }
-  const bool idle = std::all_of(lines_.begin(), lines_.end(), [](const auto& entry) { return !entry.second->busy; });
+  const bool idle = std::all_of(lines_.begin(), lines_.end(),
+                                [](const auto& entry) { return !entry.second->busy; });
   if (idle && on_idle_ != nullptr) std::exchange(on_idle_, nullptr)();
 }
 
 void SpanExporter::Flush(std::function<void()> done) {
   Tick();
-  const bool busy = std::any_of(lines_.begin(), lines_.end(), [](const auto& entry) { return entry.second->busy; });
+  const bool busy = std::any_of(lines_.begin(), lines_.end(),
+                                [](const auto& entry) { return entry.second->busy; });
   if (!busy) return done();
   on_idle_ = std::move(done);
 }

@@ -1,5 +1,6 @@
-// Sends finished spans to their collector: every half second, at most 512 a call, one call at a time for each queue.
-// A collector that is away costs the spans of that time and nothing else. Main thread only.
+// Sends finished spans to their collector: every half second, at most 512 a call, one call at a
+// time for each queue. A collector that is away costs the spans of that time and nothing else. Main
+// thread only.
 #pragma once
 
 #include <functional>
@@ -19,9 +20,11 @@ namespace heddle::server {
 class SpanExporter {
  public:
   // Finds a cluster of the current configuration; null when there is none of that name.
-  using FindCluster = std::function<std::shared_ptr<const upstream::ClusterSpec>(const std::string& name)>;
+  using FindCluster =
+      std::function<std::shared_ptr<const upstream::ClusterSpec>(const std::string& name)>;
 
-  SpanExporter(event::Loop& loop, base::Random& random, observe::SpanQueues& queues, FindCluster find);
+  SpanExporter(event::Loop& loop, base::Random& random, observe::SpanQueues& queues,
+               FindCluster find);
   ~SpanExporter();
   void Start();
   // Sends what waits now, for the end of the process; calls `done` when nothing is under way.
@@ -31,7 +34,7 @@ class SpanExporter {
   uint64_t failed() const { return failed_; }
 
  private:
-  struct Line;                       // one queue's connection and running call
+  struct Line;  // one queue's connection and running call
   void Tick();
   void Send(observe::SpanQueue& queue, Line& line);
   void SendGrpc(observe::SpanQueue& queue, Line& line, std::string body, size_t spans);

@@ -12,7 +12,8 @@
 namespace heddle::server {
 namespace {
 
-// Connections whose first bytes are still being looked at, per listener: a bound on what silent clients can hold.
+// Connections whose first bytes are still being looked at, per listener: a bound on what silent
+// clients can hold.
 constexpr size_t kMaxPeeking = 10000;
 
 }  // namespace
@@ -22,9 +23,10 @@ class Worker::Door {
  public:
   Door(Worker& worker, std::shared_ptr<const proxy::ListenerSpec> spec, net::Fd fd)
       : worker_(worker), spec_(std::move(spec)) {
-    if (!fd.valid()) return;                   // bind_to_port: false, reached through use_original_dst
-    listener_ = std::make_unique<net::Listener>(worker.loop_, std::move(fd), net::ListenerOptions{},
-                                                [this](int accepted, const net::Address& peer) { Take(accepted, peer); });
+    if (!fd.valid()) return;  // bind_to_port: false, reached through use_original_dst
+    listener_ = std::make_unique<net::Listener>(
+        worker.loop_, std::move(fd), net::ListenerOptions{},
+        [this](int accepted, const net::Address& peer) { Take(accepted, peer); });
   }
 
   ~Door() {
@@ -57,7 +59,8 @@ class Worker::Door {
     accepted.listener = spec_;
     accepted.local = net::LocalAddress(fd);
     const config::Listener& config = *spec_->config;
-    if (config.max_connections != 0 && worker_.sheet_.Value(spec_->stats.cx_active) >= config.max_connections) {
+    if (config.max_connections != 0 &&
+        worker_.sheet_.Value(spec_->stats.cx_active) >= config.max_connections) {
       worker_.sheet_.Add(spec_->stats.cx_overflow);
       close(fd);
       return;
@@ -72,7 +75,8 @@ class Worker::Door {
     Begin(std::move(accepted), {});
   }
 
-  // use_original_dst: another listener that stands for the original destination serves the connection.
+  // use_original_dst: another listener that stands for the original destination serves the
+  // connection.
   void HandOver(proxy::Accepted* accepted) const {
     const auto* other = worker_.FindByAddress(accepted->local);
     if (other != nullptr && *other != spec_) accepted->listener = *other;
@@ -85,14 +89,16 @@ class Worker::Door {
       return;
     }
     const config::Listener& config = *accepted.listener->config;
-    const net::Peek::Options options{
-        .tls = config.tls_inspector, .http = config.http_inspector, .timeout = config.listener_filters_timeout};
+    const net::Peek::Options options{.tls = config.tls_inspector,
+                                     .http = config.http_inspector,
+                                     .timeout = config.listener_filters_timeout};
     const int fd = accepted.fd;
     waiting_.push_back({std::move(accepted), nullptr});
     const auto place = std::prev(waiting_.end());
     worker_.sheet_.Add(spec_->stats.pre_cx_active);
-    place->peek = std::make_unique<net::Peek>(worker_.loop_, fd, options,
-                                              [this, place](const net::Peeked& seen) { OnSeen(place, seen); });
+    place->peek = std::make_unique<net::Peek>(
+        worker_.loop_, fd, options,
+        [this, place](const net::Peeked& seen) { OnSeen(place, seen); });
   }
 
   void OnSeen(std::list<Waiting>::iterator place, const net::Peeked& seen) {
@@ -121,9 +127,10 @@ class Worker::Door {
     accepted.chain = proxy::ChooseChain(*accepted.listener, facts);
     if (accepted.chain == nullptr) {
       worker_.sheet_.Add(accepted.listener->stats.no_filter_chain_match);
-      HEDDLE_LOG(kDebug, "listener") << accepted.listener->config->name << ": no filter chain for a " << facts.transport
-                                     << " connection from " << accepted.remote.ToString() << " to "
-                                     << accepted.local.ToString() << "; closed";
+      HEDDLE_LOG(kDebug, "listener")
+          << accepted.listener->config->name << ": no filter chain for a " << facts.transport
+          << " connection from " << accepted.remote.ToString() << " to "
+          << accepted.local.ToString() << "; closed";
       close(accepted.fd);
       return;
     }
@@ -141,7 +148,9 @@ Worker::Worker(uint32_t index, stats::Sheet& sheet, const base::Clock& clock)
 
 Worker::~Worker() { Stop(); }
 
-void Worker::Start() { thread_ = std::thread([this] { Run(); }); }
+void Worker::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
 
 void Worker::Stop() {
   if (!thread_.joinable()) return;
@@ -150,8 +159,8 @@ void Worker::Stop() {
 }
 
 void Worker::Run() {
-  context_ = std::make_unique<proxy::Context>(
-      loop_, sheet_, random_, clock_, proxy::Context::KeepClusters(loop_, sheet_, random_));
+  context_ = std::make_unique<proxy::Context>(loop_, sheet_, random_, clock_,
+                                              proxy::Context::KeepClusters(loop_, sheet_, random_));
   count_timer_ = std::make_unique<event::Timer>(loop_, [this] { CountConnections(); });
   CountConnections();
   loop_.Run();
@@ -171,7 +180,8 @@ void Worker::CountConnections() {
   count_timer_->Start(draining_ ? absl::Milliseconds(20) : absl::Seconds(5));
 }
 
-void Worker::Adopt(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets, std::function<void()> done) {
+void Worker::Adopt(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets,
+                   std::function<void()> done) {
   // std::function must be copyable and sockets are not: they travel by shared pointer.
   auto moved = std::make_shared<NewSockets>(std::move(sockets));
   loop_.Post([this, snapshot = std::move(snapshot), moved, done = std::move(done)] {
@@ -197,7 +207,8 @@ void Worker::AdoptHere(std::shared_ptr<const proxy::Snapshot> snapshot, NewSocke
       doors_.erase(old);
       continue;
     }
-    doors[name] = std::make_unique<Door>(*this, spec, fresh == sockets.end() ? net::Fd() : std::move(fresh->second));
+    doors[name] = std::make_unique<Door>(
+        *this, spec, fresh == sockets.end() ? net::Fd() : std::move(fresh->second));
   }
   // What is left has gone from the configuration, or got another address.
   for (auto& [name, door] : doors_) {
@@ -209,11 +220,13 @@ void Worker::AdoptHere(std::shared_ptr<const proxy::Snapshot> snapshot, NewSocke
 
 void Worker::DrainSessionsOf(const config::Listener& old) {
   context_->sessions.ForEach([&](proxy::Session& session) {
-    if (session.listener().config->name == old.name && session.listener().config->hash == old.hash) session.Drain();
+    if (session.listener().config->name == old.name && session.listener().config->hash == old.hash)
+      session.Drain();
   });
 }
 
-const std::shared_ptr<const proxy::ListenerSpec>* Worker::FindByAddress(const net::Address& address) const {
+const std::shared_ptr<const proxy::ListenerSpec>* Worker::FindByAddress(
+    const net::Address& address) const {
   const std::shared_ptr<const proxy::ListenerSpec>* any = nullptr;
   for (const auto& spec : snapshot_->listeners) {
     const net::Address& own = spec->config->address;
@@ -226,7 +239,8 @@ const std::shared_ptr<const proxy::ListenerSpec>* Worker::FindByAddress(const ne
 void Worker::CloseListeners(bool inbound_only) {
   loop_.Post([this, inbound_only] {
     for (auto& [name, door] : doors_) {
-      if (!inbound_only || door->spec().config->direction == config::Listener::Direction::kInbound) door->Close();
+      if (!inbound_only || door->spec().config->direction == config::Listener::Direction::kInbound)
+        door->Close();
     }
   });
 }
@@ -235,7 +249,8 @@ void Worker::Drain(bool inbound_only) {
   loop_.Post([this, inbound_only] {
     if (!inbound_only) draining_ = true;
     context_->sessions.ForEach([&](proxy::Session& session) {
-      if (!inbound_only || session.listener().config->direction == config::Listener::Direction::kInbound) {
+      if (!inbound_only ||
+          session.listener().config->direction == config::Listener::Direction::kInbound) {
         session.Drain();
       }
     });
@@ -251,7 +266,8 @@ void Worker::CloseIdle() {
 }
 
 void Worker::Abort() {
-  loop_.Post([this] { context_->sessions.ForEach([](proxy::Session& session) { session.Abort(); }); });
+  loop_.Post(
+      [this] { context_->sessions.ForEach([](proxy::Session& session) { session.Abort(); }); });
 }
 
 }  // namespace heddle::server

@@ -1,5 +1,5 @@
-// One worker thread: a loop, its sessions, its clusters, its listening sockets. The main thread talks to it by Post only;
-// nothing here takes a lock on the request path.
+// One worker thread: a loop, its sessions, its clusters, its listening sockets. The main thread
+// talks to it by Post only; nothing here takes a lock on the request path.
 #pragma once
 
 #include <atomic>
@@ -29,13 +29,14 @@ class Worker {
  public:
   // `sheet` is this worker's own. The thread starts at Start.
   Worker(uint32_t index, stats::Sheet& sheet, const base::Clock& clock);
-  ~Worker();                                   // Stop()s and joins
+  ~Worker();  // Stop()s and joins
 
   void Start();
-  void Stop();                                 // any thread: everything is destroyed on the worker's thread, then joins
+  void Stop();  // any thread: everything is destroyed on the worker's thread, then joins
 
   // Takes the snapshot over; `done` runs on the worker's thread. Called on the main thread.
-  void Adopt(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets, std::function<void()> done);
+  void Adopt(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets,
+             std::function<void()> done);
   // Stops accepting (inbound listeners only when asked so) and lets the sessions finish.
   void Drain(bool inbound_only);
   void CloseIdle();
@@ -51,11 +52,12 @@ class Worker {
   proxy::Context& context() { return *context_; }
 
  private:
-  class Door;                                  // one listener's socket on this worker
+  class Door;  // one listener's socket on this worker
   void Run();
   void AdoptHere(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets);
   void DrainSessionsOf(const config::Listener& old);
-  const std::shared_ptr<const proxy::ListenerSpec>* FindByAddress(const net::Address& address) const;
+  const std::shared_ptr<const proxy::ListenerSpec>* FindByAddress(
+      const net::Address& address) const;
   void CountConnections();
 
   const uint32_t index_;

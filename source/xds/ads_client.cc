@@ -11,18 +11,25 @@ namespace {
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(10);
 
-// Full jitter over a doubling interval, at least 50 ms: a mesh whose control plane restarts must not come all at once.
+// Full jitter over a doubling interval, at least 50 ms: a mesh whose control plane restarts must
+// not come all at once.
 absl::Duration Backoff(uint32_t failures, base::Random& random) {
-  const absl::Duration ceiling = std::min(kFirstRetry * (1 << std::min(failures, 7u)), kLongestRetry);
-  return absl::Milliseconds(50) + absl::Microseconds(static_cast<int64_t>(
-                                      random.Below(static_cast<uint64_t>(absl::ToInt64Microseconds(ceiling)))));
+  const absl::Duration ceiling =
+      std::min(kFirstRetry * (1 << std::min(failures, 7u)), kLongestRetry);
+  return absl::Milliseconds(50) + absl::Microseconds(static_cast<int64_t>(random.Below(
+                                      static_cast<uint64_t>(absl::ToInt64Microseconds(ceiling)))));
 }
 
 }  // namespace
 
 AdsClient::AdsClient(event::Loop& loop, base::Random& random, Options options, AdsEvents* events)
-    : loop_(loop), random_(random), options_(std::move(options)), events_(events), retry_(loop, [this] { Open(); }) {
-  for (const Type type : kTypes) types_[static_cast<size_t>(type)] = MakeSubscription(type, options_.delta);
+    : loop_(loop),
+      random_(random),
+      options_(std::move(options)),
+      events_(events),
+      retry_(loop, [this] { Open(); }) {
+  for (const Type type : kTypes)
+    types_[static_cast<size_t>(type)] = MakeSubscription(type, options_.delta);
 }
 
 AdsClient::~AdsClient() = default;
@@ -91,7 +98,8 @@ void AdsClient::OnMessage(std::string message) {
   }
   absl::StatusOr<Update> update = types_[static_cast<size_t>(*type)]->Read(message);
   if (!update.ok()) {
-    HEDDLE_LOG(kWarning, "xds") << ShortName(*type) << ": " << update.status().message() << "; ignored";
+    HEDDLE_LOG(kWarning, "xds") << ShortName(*type) << ": " << update.status().message()
+                                << "; ignored";
     return;
   }
   events_->OnUpdate(*std::move(update));
@@ -100,7 +108,8 @@ void AdsClient::OnMessage(std::string message) {
 void AdsClient::Answer(const Update& update, const absl::Status& status) {
   if (!status.ok()) {
     ++rejected_;
-    HEDDLE_LOG(kWarning, "xds") << "rejected " << ShortName(update.type) << " update: " << status.message();
+    HEDDLE_LOG(kWarning, "xds") << "rejected " << ShortName(update.type)
+                                << " update: " << status.message();
   }
   if (call_ == nullptr) return;
   types_[static_cast<size_t>(update.type)]->Answer(update, status);
@@ -127,7 +136,8 @@ void AdsClient::Fail(absl::string_view why) {
   ++reconnects_;
   // The first loss and then one line a while: an hour without a control plane must not fill a disk.
   if (failures_ <= 2 || failures_ % 30 == 0) {
-    HEDDLE_LOG(kWarning, "xds") << "control plane: " << why << "; serving the last good configuration, trying again in "
+    HEDDLE_LOG(kWarning, "xds") << "control plane: " << why
+                                << "; serving the last good configuration, trying again in "
                                 << after;
   }
   retry_.Start(after);

@@ -1,6 +1,6 @@
-// The one ADS stream of the process, kept alive: connects, subscribes, hands updates up, acknowledges, reconnects with
-// jittered backoff. Main thread only. What it knows survives the loss of the control plane: nothing is ever dropped
-// because a stream ended.
+// The one ADS stream of the process, kept alive: connects, subscribes, hands updates up,
+// acknowledges, reconnects with jittered backoff. Main thread only. What it knows survives the loss
+// of the control plane: nothing is ever dropped because a stream ended.
 //
 //   AdsClient ads(loop, random, {.delta = true, .node = node_bytes, .connect = ...}, this);
 //   ads.Want(Type::kRoute, {"outbound"});
@@ -27,7 +27,8 @@ namespace heddle::xds {
 class AdsEvents {
  public:
   virtual ~AdsEvents() = default;
-  // One response. Must be answered once, now or later, by AdsClient::Answer (unless the stream ended meanwhile).
+  // One response. Must be answered once, now or later, by AdsClient::Answer (unless the stream
+  // ended meanwhile).
   virtual void OnUpdate(Update update) = 0;
   virtual void OnStreamOpened() {}
 };
@@ -36,7 +37,7 @@ class AdsClient final : private http::grpc::CallEvents, private http::grpc::Clie
  public:
   struct Options {
     bool delta = true;
-    std::string node;                            // encoded envoy.config.core.v3.Node
+    std::string node;  // encoded envoy.config.core.v3.Node
     std::vector<std::pair<std::string, std::string>> metadata;
     // Where and how to connect now; asked at each attempt. The error is logged and tried again.
     std::function<absl::StatusOr<http::grpc::Client::Options>()> connect;
@@ -74,10 +75,10 @@ class AdsClient final : private http::grpc::CallEvents, private http::grpc::Clie
   std::array<std::unique_ptr<Subscription>, kTypes.size()> types_;
   std::unique_ptr<http::grpc::Client> client_;
   http::grpc::Call* call_ = nullptr;
-  bool first_request_ = true;    // of this stream: carries the node
-  bool received_ = false;        // something came on this stream
-  uint64_t stream_ = 0;          // number of the stream, so that late answers to an old one are dropped
-  uint32_t failures_ = 0;        // in a row
+  bool first_request_ = true;  // of this stream: carries the node
+  bool received_ = false;      // something came on this stream
+  uint64_t stream_ = 0;    // number of the stream, so that late answers to an old one are dropped
+  uint32_t failures_ = 0;  // in a row
   uint64_t reconnects_ = 0, rejected_ = 0;
   std::string last_error_;
   event::Timer retry_;

@@ -17,8 +17,10 @@ void EraseOthers(const std::set<std::string>& names, Map* map) {
 }
 
 void CollectRouteNames(const config::FilterChain& chain, std::set<std::string>* out) {
-  const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
-  if (http != nullptr && *http != nullptr && !(*http)->rds_name.empty()) out->insert((*http)->rds_name);
+  const auto* http =
+      std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
+  if (http != nullptr && *http != nullptr && !(*http)->rds_name.empty())
+    out->insert((*http)->rds_name);
 }
 
 template <typename Visit>
@@ -57,10 +59,12 @@ absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
   for (const auto& cluster : bootstrap.clusters) {
     absl::Status status;
     ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
-      if (status.ok() && secrets_.Missing(socket).empty()) status = secrets_.Factory(socket).status();
+      if (status.ok() && secrets_.Missing(socket).empty())
+        status = secrets_.Factory(socket).status();
     });
     if (!status.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": ", status.message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("cluster ", cluster->name, ": ", status.message()));
     }
     static_clusters_[cluster->name] = cluster;
   }
@@ -68,7 +72,8 @@ absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
     if (MissingOf(*listener).empty()) {
       const auto made = MakeListener(listener);
       if (!made.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": ", made.status().message()));
+        return absl::InvalidArgumentError(
+            absl::StrCat("listener ", listener->name, ": ", made.status().message()));
       }
     }
     static_listeners_[listener->name] = listener;
@@ -115,12 +120,14 @@ absl::Status ConfigStore::PutListener(Resource* resource) {
   const std::shared_ptr<const config::Listener>& listener = *decoded;
   if (resource->name.empty()) resource->name = listener->name;
   if (static_listeners_.count(listener->name) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": a static one has this name"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("listener ", listener->name, ": a static one has this name"));
   }
   if (MissingOf(*listener).empty()) {
     const auto made = MakeListener(listener);
     if (!made.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("listener ", listener->name, ": ", made.status().message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("listener ", listener->name, ": ", made.status().message()));
     }
   }
   listeners_[listener->name] = listener;
@@ -135,14 +142,16 @@ absl::Status ConfigStore::PutCluster(Resource* resource) {
   const std::shared_ptr<const config::Cluster>& cluster = *decoded;
   if (resource->name.empty()) resource->name = cluster->name;
   if (static_clusters_.count(cluster->name) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": a static one has this name"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster ", cluster->name, ": a static one has this name"));
   }
   absl::Status status;
   ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
     if (status.ok() && secrets_.Missing(socket).empty()) status = secrets_.Factory(socket).status();
   });
   if (!status.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("cluster ", cluster->name, ": ", status.message()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster ", cluster->name, ": ", status.message()));
   }
   clusters_[cluster->name] = cluster;
   return absl::OkStatus();
@@ -235,9 +244,11 @@ std::set<std::string> ConfigStore::Wanted(Type type) const {
       });
       break;
     case Type::kSecret: {
-      visit_listeners([&](const config::FilterChain& chain) { Secrets::Names(chain.transport, &out); });
+      visit_listeners(
+          [&](const config::FilterChain& chain) { Secrets::Names(chain.transport, &out); });
       visit_clusters([&](const config::Cluster& cluster) {
-        ForEachSocket(cluster, [&](const config::TransportSocket& socket) { Secrets::Names(socket, &out); });
+        ForEachSocket(cluster,
+                      [&](const config::TransportSocket& socket) { Secrets::Names(socket, &out); });
       });
       break;
     }
@@ -245,7 +256,8 @@ std::set<std::string> ConfigStore::Wanted(Type type) const {
   return out;
 }
 
-std::shared_ptr<const upstream::ClusterSpec> ConfigStore::FindCluster(const std::string& name) const {
+std::shared_ptr<const upstream::ClusterSpec> ConfigStore::FindCluster(
+    const std::string& name) const {
   const auto it = snapshot_->clusters.find(name);
   return it == snapshot_->clusters.end() ? nullptr : it->second;
 }

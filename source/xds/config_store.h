@@ -1,12 +1,13 @@
-// Every resource the process holds, by type and name, with its last good value; and the snapshot they make together.
-// Main thread only.
+// Every resource the process holds, by type and name, with its last good value; and the snapshot
+// they make together. Main thread only.
 //
-//   absl::Status status = store.Put(Type::kListener, resource);   // decode, check, keep; error text for the NACK
-//   std::shared_ptr<const proxy::Snapshot> snapshot = store.Build();
+//   absl::Status status = store.Put(Type::kListener, resource);   // decode, check, keep; error
+//   text for the NACK std::shared_ptr<const proxy::Snapshot> snapshot = store.Build();
 //
-// What a resource still waits for (routes, endpoints, secrets, names) keeps its old form in the snapshot, or stays out of
-// it when there is none; after kFetchTimeout the waiting for routes and endpoints ends (Envoy: initial_fetch_timeout,
-// 15 s). A listener or cluster whose certificate has not come is never opened without it.
+// What a resource still waits for (routes, endpoints, secrets, names) keeps its old form in the
+// snapshot, or stays out of it when there is none; after kFetchTimeout the waiting for routes and
+// endpoints ends (Envoy: initial_fetch_timeout, 15 s). A listener or cluster whose certificate has
+// not come is never opened without it.
 #pragma once
 
 #include <functional>
@@ -41,7 +42,7 @@ class ConfigStore {
   struct Environment {
     event::Loop& loop;
     stats::Registry& registry;
-    stats::Sheet& sheet;                        // the main thread's
+    stats::Sheet& sheet;  // the main thread's
     base::Random& random;
     net::Resolver* resolver;
     observe::LogFiles& log_files;
@@ -53,28 +54,31 @@ class ConfigStore {
   explicit ConfigStore(Environment environment);
   ~ConfigStore();
 
-  // From the bootstrap file; never replaced or removed by discovery. InvalidArgument names the resource.
+  // From the bootstrap file; never replaced or removed by discovery. InvalidArgument names the
+  // resource.
   absl::Status AddStatic(const config::Bootstrap& bootstrap);
-  // Keeps the resource if it is good; if not, the last good one of its name stays. Fills resource->name when empty.
+  // Keeps the resource if it is good; if not, the last good one of its name stays. Fills
+  // resource->name when empty.
   absl::Status Put(Type type, Resource* resource);
   void Remove(Type type, const std::string& name);
   // State of the world: everything of the type that is not named is gone.
   void KeepOnly(Type type, const std::set<std::string>& names);
-  // The workload's own certificate (kOwn: wins over a discovered one of its name), and the roots that came with it
-  // (kFile: a trust bundle from the control plane is newer and wins).
+  // The workload's own certificate (kOwn: wins over a discovered one of its name), and the roots
+  // that came with it (kFile: a trust bundle from the control plane is newer and wins).
   absl::Status PutLocalSecret(Secrets::Origin origin, config::Secret secret);
 
   // Names that what is held refers to: to be asked for.
   std::set<std::string> Wanted(Type type) const;
-  // Never null. Unchanged parts are the same objects as in the snapshot before. `listeners` false leaves the discovered
-  // ones out: at the start, until clusters are ready.
+  // Never null. Unchanged parts are the same objects as in the snapshot before. `listeners` false
+  // leaves the discovered ones out: at the start, until clusters are ready.
   std::shared_ptr<const proxy::Snapshot> Build(bool listeners = true);
-  // What the last Build left out or in its old form, one line each: "listener inbound waits for secret default".
+  // What the last Build left out or in its old form, one line each: "listener inbound waits for
+  // secret default".
   const std::vector<std::string>& waiting() const { return waiting_; }
 
   struct Held {
     Resource resource;
-    std::string error;                          // of the newest form, refused; empty = it was good
+    std::string error;  // of the newest form, refused; empty = it was good
     bool from_file = false;
   };
   const std::map<std::string, Held>& held(Type type) const { return held_.at(type); }
@@ -109,7 +113,8 @@ class ConfigStore {
   absl::Status OpenLogs(const std::vector<config::AccessLog>& logs, proxy::AccessLoggers* out);
   absl::StatusOr<std::shared_ptr<const proxy::HttpSpec>> MakeHttp(
       const std::shared_ptr<const config::HttpConnectionManager>& config, bool outbound);
-  absl::StatusOr<std::shared_ptr<const proxy::TcpSpec>> MakeTcp(const std::shared_ptr<const config::TcpProxy>& config);
+  absl::StatusOr<std::shared_ptr<const proxy::TcpSpec>> MakeTcp(
+      const std::shared_ptr<const config::TcpProxy>& config);
   absl::StatusOr<proxy::ChainSpec> MakeChain(const config::FilterChain& chain, bool outbound);
   absl::StatusOr<std::shared_ptr<const proxy::ListenerSpec>> MakeListener(
       const std::shared_ptr<const config::Listener>& config);

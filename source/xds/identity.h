@@ -1,10 +1,11 @@
-// The workload's certificate: makes a key, has it signed by the control plane, renews it at half life. The key never
-// leaves the process except into the state directory (mode 0600), from which a restart takes it.
-// Wire: istio.v1.auth.IstioCertificateService.CreateCertificate. Main thread only.
+// The workload's certificate: makes a key, has it signed by the control plane, renews it at half
+// life. The key never leaves the process except into the state directory (mode 0600), from which a
+// restart takes it. Wire: istio.v1.auth.IstioCertificateService.CreateCertificate. Main thread
+// only.
 //
-//   Identity identity(loop, random, clock, options, last_good, [&](const config::Secret& certificate, roots) { ... });
-//   identity.Start();
-//   identity.Renew();                            // at once: the control plane asked for a rotation
+//   Identity identity(loop, random, clock, options, last_good, [&](const config::Secret&
+//   certificate, roots) { ... }); identity.Start(); identity.Renew();                            //
+//   at once: the control plane asked for a rotation
 #pragma once
 
 #include <functional>
@@ -23,24 +24,27 @@ namespace heddle::xds {
 
 struct WorkloadCertificate {
   config::Certificate certificate;
-  std::string roots_pem;                        // what peers' certificates are checked against
+  std::string roots_pem;  // what peers' certificates are checked against
   absl::Time not_before, not_after;
 };
 
 class Identity final : private http::grpc::ClientListener {
  public:
   struct Options {
-    std::string uri;                            // spiffe://<trust domain>/ns/<ns>/sa/<sa>
+    std::string uri;  // spiffe://<trust domain>/ns/<ns>/sa/<sa>
     std::string token_file;
     absl::Duration lifetime = absl::Hours(24);
-    // Where and how to connect; `certificate` is null for the first one (server authentication only, token as proof).
-    std::function<absl::StatusOr<http::grpc::Client::Options>(const WorkloadCertificate* certificate)> connect;
+    // Where and how to connect; `certificate` is null for the first one (server authentication
+    // only, token as proof).
+    std::function<absl::StatusOr<http::grpc::Client::Options>(
+        const WorkloadCertificate* certificate)>
+        connect;
   };
   // Told at the start (from disk, when still valid) and after each renewal.
   using OnCertificate = std::function<void(const WorkloadCertificate&)>;
 
-  Identity(event::Loop& loop, base::Random& random, const base::Clock& clock, Options options, const LastGood& store,
-           OnCertificate on_certificate);
+  Identity(event::Loop& loop, base::Random& random, const base::Clock& clock, Options options,
+           const LastGood& store, OnCertificate on_certificate);
   ~Identity() override;
 
   void Start();
@@ -65,12 +69,12 @@ class Identity final : private http::grpc::ClientListener {
   const LastGood& store_;
   OnCertificate on_certificate_;
   std::optional<WorkloadCertificate> current_;
-  std::string pending_key_;                     // of the request that runs; empty: none runs
+  std::string pending_key_;  // of the request that runs; empty: none runs
   std::unique_ptr<http::grpc::Client> client_;
   event::Timer timer_;
   uint32_t failed_in_row_ = 0;
   uint64_t renewals_ = 0, failures_ = 0;
-  bool again_ = false;                          // Renew was called while a request ran
+  bool again_ = false;  // Renew was called while a request ran
 };
 
 }  // namespace heddle::xds

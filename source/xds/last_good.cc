@@ -42,7 +42,8 @@ absl::Status LastGood::WriteFile(const std::string& name, const std::string& byt
   if (mkdir(dir_.c_str(), 0700) != 0 && errno != EEXIST) return Failed("make", dir_);
   const std::string path = absl::StrCat(dir_, "/", name);
   const std::string temporary = absl::StrCat(path, ".tmp");
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int fd =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Failed("open", temporary);
   absl::Status status = WriteAll(fd, bytes, temporary);
   if (status.ok() && fsync(fd) != 0) status = Failed("sync", temporary);
@@ -63,7 +64,8 @@ absl::StatusOr<std::string> LastGood::ReadFile(const std::string& name) const {
   std::string out;
   char chunk[65536];
   ssize_t n;
-  while ((n = read(fd, chunk, sizeof(chunk))) > 0 && out.size() < kMaxFile) out.append(chunk, static_cast<size_t>(n));
+  while ((n = read(fd, chunk, sizeof(chunk))) > 0 && out.size() < kMaxFile)
+    out.append(chunk, static_cast<size_t>(n));
   close(fd);
   if (n < 0) return Failed("read", path);
   return out;
@@ -106,7 +108,8 @@ absl::StatusOr<std::map<Type, std::vector<Resource>>> LastGood::Load() const {
     const std::optional<Type> type = TypeOf(message.type_url());
     if (!type.has_value()) continue;
     for (pb::Resource& from : *message.mutable_resources()) {
-      out[*type].push_back({from.name(), from.version(), std::move(*from.mutable_resource()->mutable_value())});
+      out[*type].push_back(
+          {from.name(), from.version(), std::move(*from.mutable_resource()->mutable_value())});
     }
   }
 }

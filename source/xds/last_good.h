@@ -1,8 +1,9 @@
-// The last good configuration on disk, so that a sidecar starts while the control plane is down. Never holds keys:
-// secrets are not stored here (the workload's own certificate is kept by Identity, in a file of its own).
+// The last good configuration on disk, so that a sidecar starts while the control plane is down.
+// Never holds keys: secrets are not stored here (the workload's own certificate is kept by
+// Identity, in a file of its own).
 //
-// One file, <state-dir>/last_good.pb: a DeltaDiscoveryResponse per type, length-prefixed, written to a temporary name
-// and renamed, so that a crash leaves the old one.
+// One file, <state-dir>/last_good.pb: a DeltaDiscoveryResponse per type, length-prefixed, written
+// to a temporary name and renamed, so that a crash leaves the old one.
 #pragma once
 
 #include <map>
@@ -21,7 +22,8 @@ class LastGood {
   explicit LastGood(std::string dir) : dir_(std::move(dir)) {}
 
   absl::Status Save(const std::map<Type, std::vector<Resource>>& resources) const;
-  // Empty when there is no file; an error when it is broken (the caller logs it and starts without).
+  // Empty when there is no file; an error when it is broken (the caller logs it and starts
+  // without).
   absl::StatusOr<std::map<Type, std::vector<Resource>>> Load() const;
 
   // Small files of the state directory (identity): mode 0600, atomically replaced.

@@ -15,8 +15,8 @@ const config::CommonTls* CommonOf(const config::TransportSocket& socket) {
   return nullptr;
 }
 
-// combined_validation_context: the discovered one is merged into the default (protobuf MergeFrom: single values are
-// replaced, lists appended).
+// combined_validation_context: the discovered one is merged into the default (protobuf MergeFrom:
+// single values are replaced, lists appended).
 config::Validation Merge(config::Validation base, const config::Validation& over) {
   if (!over.trusted_ca_pem.empty()) base.trusted_ca_pem = over.trusted_ca_pem;
   if (!over.crl_pem.empty()) base.crl_pem = over.crl_pem;
@@ -45,7 +45,9 @@ absl::Status Secrets::Put(Origin origin, Secret secret) {
   return absl::OkStatus();
 }
 
-void Secrets::Remove(Origin origin, const std::string& name) { maps_[static_cast<size_t>(origin)].erase(name); }
+void Secrets::Remove(Origin origin, const std::string& name) {
+  maps_[static_cast<size_t>(origin)].erase(name);
+}
 
 Secrets::Secret Secrets::Find(const std::string& name) const {
   for (int origin = 2; origin >= 0; --origin) {
@@ -81,8 +83,10 @@ std::string Secrets::Missing(const config::TransportSocket& socket) const {
   return "";
 }
 
-absl::Status Secrets::Resolve(const config::CommonTls& common, std::vector<config::Certificate>* certificates,
-                              std::optional<config::Validation>* validation, std::vector<Secret>* used) const {
+absl::Status Secrets::Resolve(const config::CommonTls& common,
+                              std::vector<config::Certificate>* certificates,
+                              std::optional<config::Validation>* validation,
+                              std::vector<Secret>* used) const {
   *certificates = common.certificates;
   for (const std::string& name : common.certificate_sds) {
     Secret secret = Find(name);
@@ -96,22 +100,25 @@ absl::Status Secrets::Resolve(const config::CommonTls& common, std::vector<confi
   if (common.validation_sds.empty()) return absl::OkStatus();
   Secret secret = Find(common.validation_sds);
   if (secret == nullptr || !secret->validation.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat("secret ", common.validation_sds, " holds no validation context"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("secret ", common.validation_sds, " holds no validation context"));
   }
   *validation = Merge(common.validation.value_or(config::Validation()), *secret->validation);
   used->push_back(std::move(secret));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(const config::TransportSocket& socket) {
+absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(
+    const config::TransportSocket& socket) {
   const config::CommonTls* common = CommonOf(socket);
   if (common == nullptr) return std::shared_ptr<const net::TransportFactory>();
   std::vector<config::Certificate> certificates;
   std::optional<config::Validation> validation;
   std::vector<Secret> used;
   HEDDLE_RETURN_IF_ERROR(Resolve(*common, &certificates, &validation, &used));
-  const std::shared_ptr<const void> key =
-      socket.downstream_tls != nullptr ? std::shared_ptr<const void>(socket.downstream_tls) : socket.upstream_tls;
+  const std::shared_ptr<const void> key = socket.downstream_tls != nullptr
+                                              ? std::shared_ptr<const void>(socket.downstream_tls)
+                                              : socket.upstream_tls;
   const auto known = made_.find(key.get());
   if (known != made_.end() && known->second.used == used) {
     known->second.asked = true;
@@ -119,11 +126,11 @@ absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(co
   }
   std::shared_ptr<const net::TransportFactory> factory;
   if (socket.downstream_tls != nullptr) {
-    HEDDLE_ASSIGN_OR_RETURN(factory, 
-                            tls::ServerContext::Create(ServerOptionsOf(*socket.downstream_tls, certificates, validation)));
+    HEDDLE_ASSIGN_OR_RETURN(factory, tls::ServerContext::Make(ServerOptionsOf(
+                                         *socket.downstream_tls, certificates, validation)));
   } else {
-    HEDDLE_ASSIGN_OR_RETURN(factory, 
-                            tls::ClientContext::Create(ClientOptionsOf(*socket.upstream_tls, certificates, validation)));
+    HEDDLE_ASSIGN_OR_RETURN(factory, tls::ClientContext::Make(ClientOptionsOf(
+                                         *socket.upstream_tls, certificates, validation)));
   }
   made_[key.get()] = {.config = key, .used = std::move(used), .factory = factory, .asked = true};
   return factory;

@@ -1,6 +1,6 @@
-// Certificates and trust bundles by name, and the TLS contexts made from them. A context is made again only when its
-// configuration or one of its secrets changed, so session tickets and caches live through everything else.
-// Main thread only.
+// Certificates and trust bundles by name, and the TLS contexts made from them. A context is made
+// again only when its configuration or one of its secrets changed, so session tickets and caches
+// live through everything else. Main thread only.
 #pragma once
 
 #include <map>
@@ -19,12 +19,13 @@ namespace heddle::xds {
 class Secrets {
  public:
   using Secret = std::shared_ptr<const config::Secret>;
-  enum class Origin : uint8_t { kFile, kDiscovered, kOwn };   // later ones win
+  enum class Origin : uint8_t { kFile, kDiscovered, kOwn };  // later ones win
 
-  // Checks that the PEM can be used (key fits, roots parse). InvalidArgument names what is wrong, never the key.
+  // Checks that the PEM can be used (key fits, roots parse). InvalidArgument names what is wrong,
+  // never the key.
   absl::Status Put(Origin origin, Secret secret);
   void Remove(Origin origin, const std::string& name);
-  Secret Find(const std::string& name) const;                 // null when there is none
+  Secret Find(const std::string& name) const;  // null when there is none
   std::vector<Secret> All() const;
   bool own(const std::string& name) const { return maps_[2].count(name) != 0; }
 
@@ -33,19 +34,22 @@ class Secrets {
   // First secret that is missing; empty when none is.
   std::string Missing(const config::TransportSocket& socket) const;
   // Null factory for plain text. Call only when nothing is missing.
-  absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Factory(const config::TransportSocket& socket);
+  absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Factory(
+      const config::TransportSocket& socket);
   // Forgets contexts that were not asked for since the last call.
   void Sweep();
 
  private:
   struct Made {
-    std::shared_ptr<const void> config;                       // keeps the key's address from being used again
+    std::shared_ptr<const void> config;  // keeps the key's address from being used again
     std::vector<Secret> used;
     std::shared_ptr<const net::TransportFactory> factory;
     bool asked = true;
   };
-  absl::Status Resolve(const config::CommonTls& common, std::vector<config::Certificate>* certificates,
-                       std::optional<config::Validation>* validation, std::vector<Secret>* used) const;
+  absl::Status Resolve(const config::CommonTls& common,
+                       std::vector<config::Certificate>* certificates,
+                       std::optional<config::Validation>* validation,
+                       std::vector<Secret>* used) const;
 
   std::map<std::string, Secret> maps_[3];
   std::map<const void*, Made> made_;

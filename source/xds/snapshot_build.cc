@@ -20,7 +20,8 @@ void ConfigStore::Waits(const std::string& who, const std::string& what) {
   waiting_.push_back(absl::StrCat(who, " waits for ", what));
 }
 
-absl::Status ConfigStore::OpenLogs(const std::vector<config::AccessLog>& logs, proxy::AccessLoggers* out) {
+absl::Status ConfigStore::OpenLogs(const std::vector<config::AccessLog>& logs,
+                                   proxy::AccessLoggers* out) {
   for (const config::AccessLog& log : logs) {
     HEDDLE_ASSIGN_OR_RETURN(auto logger, observe::AccessLogger::Create(log, env_.log_files));
     out->push_back(std::move(logger));
@@ -35,8 +36,8 @@ absl::StatusOr<std::shared_ptr<const proxy::HttpSpec>> ConfigStore::MakeHttp(
   if (config->routes != nullptr) spec->routes = proxy::RouteTable::Create(config->routes);
   HEDDLE_RETURN_IF_ERROR(OpenLogs(config->access_logs, &spec->logs));
   if (config->tracing.has_value()) {
-    spec->tracer =
-        std::make_shared<observe::Tracer>(*config->tracing, outbound, env_.span_queues.Get(*config->tracing));
+    spec->tracer = std::make_shared<observe::Tracer>(*config->tracing, outbound,
+                                                     env_.span_queues.Get(*config->tracing));
   }
   spec->stats = proxy::HttpStats::Make(env_.registry, config->stat_prefix);
   return std::shared_ptr<const proxy::HttpSpec>(std::move(spec));
@@ -52,17 +53,20 @@ absl::StatusOr<std::shared_ptr<const proxy::TcpSpec>> ConfigStore::MakeTcp(
   return std::shared_ptr<const proxy::TcpSpec>(std::move(spec));
 }
 
-absl::StatusOr<proxy::ChainSpec> ConfigStore::MakeChain(const config::FilterChain& chain, bool outbound) {
+absl::StatusOr<proxy::ChainSpec> ConfigStore::MakeChain(const config::FilterChain& chain,
+                                                        bool outbound) {
   proxy::ChainSpec spec;
   spec.config = &chain;
   HEDDLE_ASSIGN_OR_RETURN(spec.transport, secrets_.Factory(chain.transport));
   for (const config::NetworkPolicy& policy : chain.policies) {
     spec.policies.push_back(std::static_pointer_cast<const filter::NetworkPolicy>(policy.policy));
   }
-  if (const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
+  if (const auto* http =
+          std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
     HEDDLE_ASSIGN_OR_RETURN(spec.http, MakeHttp(*http, outbound));
   } else {
-    HEDDLE_ASSIGN_OR_RETURN(spec.tcp, MakeTcp(std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal)));
+    HEDDLE_ASSIGN_OR_RETURN(
+        spec.tcp, MakeTcp(std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal)));
   }
   return spec;
 }
@@ -97,7 +101,8 @@ void ConfigStore::BuildRoutes(proxy::Snapshot* out) {
   built_routes_ = std::move(built);
 }
 
-void ConfigStore::BuildCluster(const std::shared_ptr<const config::Cluster>& config, proxy::Snapshot* out) {
+void ConfigStore::BuildCluster(const std::shared_ptr<const config::Cluster>& config,
+                               proxy::Snapshot* out) {
   const std::string& name = config->name;
   const std::string who = absl::StrCat("cluster ", name);
   BuiltCluster& built = built_clusters_[name];
@@ -111,14 +116,16 @@ void ConfigStore::BuildCluster(const std::shared_ptr<const config::Cluster>& con
     return;
   }
   upstream::Transports transports;
-  absl::StatusOr<std::shared_ptr<const net::TransportFactory>> factory = secrets_.Factory(config->transport);
+  absl::StatusOr<std::shared_ptr<const net::TransportFactory>> factory =
+      secrets_.Factory(config->transport);
   if (factory.ok()) transports.push_back(*factory);
   for (const auto& match : config->transport_matches) {
     if (factory.ok()) factory = secrets_.Factory(match.socket);
     if (factory.ok()) transports.push_back(*factory);
   }
   if (!factory.ok()) {
-    HEDDLE_LOG(kError, "config") << who << ": " << factory.status().message() << "; keeping its old form";
+    HEDDLE_LOG(kError, "config") << who << ": " << factory.status().message()
+                                 << "; keeping its old form";
     if (built.builder != nullptr) out->clusters[name] = built.builder->spec();
     return;
   }
@@ -131,7 +138,8 @@ void ConfigStore::BuildCluster(const std::shared_ptr<const config::Cluster>& con
                                           .resolver = env_.resolver,
                                           .on_outlier =
                                               [](const upstream::OutlierEvent& event) {
-                                                HEDDLE_LOG(kInfo, "outlier") << upstream::ToJson(event, absl::Now());
+                                                HEDDLE_LOG(kInfo, "outlier")
+                                                    << upstream::ToJson(event, absl::Now());
                                               }},
         config, transports, env_.on_change);
   } else if (built.config != config || built.transports != transports) {
@@ -162,7 +170,8 @@ void ConfigStore::BuildClusters(proxy::Snapshot* out) {
   }
 }
 
-void ConfigStore::BuildListener(const std::shared_ptr<const config::Listener>& config, proxy::Snapshot* out) {
+void ConfigStore::BuildListener(const std::shared_ptr<const config::Listener>& config,
+                                proxy::Snapshot* out) {
   const std::string who = absl::StrCat("listener ", config->name);
   BuiltListener& built = built_listeners_[config->name];
   const auto keep_old = [&] {
@@ -177,7 +186,8 @@ void ConfigStore::BuildListener(const std::shared_ptr<const config::Listener>& c
   const auto look_at = [&](const config::FilterChain& chain) {
     const auto factory = secrets_.Factory(chain.transport);
     transports.push_back(factory.ok() ? *factory : nullptr);
-    const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
+    const auto* http =
+        std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
     if (http != nullptr && !(*http)->rds_name.empty() && routes_.count((*http)->rds_name) == 0) {
       route_missing = (*http)->rds_name;
     }
@@ -191,7 +201,8 @@ void ConfigStore::BuildListener(const std::shared_ptr<const config::Listener>& c
   if (built.spec == nullptr || built.config != config || built.transports != transports) {
     auto made = MakeListener(config);
     if (!made.ok()) {
-      HEDDLE_LOG(kError, "config") << who << ": " << made.status().message() << "; keeping its old form";
+      HEDDLE_LOG(kError, "config")
+          << who << ": " << made.status().message() << "; keeping its old form";
       return keep_old();
     }
     built = {.config = config, .transports = std::move(transports), .spec = *std::move(made)};
@@ -218,9 +229,10 @@ std::shared_ptr<const proxy::Snapshot> ConfigStore::Build(bool listeners) {
   for (auto it = waiting_since_.begin(); it != waiting_since_.end();) {
     it = waits_now_.count(it->first) == 0 ? waiting_since_.erase(it) : std::next(it);
   }
-  const bool counting = std::any_of(waiting_since_.begin(), waiting_since_.end(), [&](const auto& entry) {
-    return env_.loop.Now() - entry.second < base::ToMicros(kFetchTimeout);
-  });
+  const bool counting =
+      std::any_of(waiting_since_.begin(), waiting_since_.end(), [&](const auto& entry) {
+        return env_.loop.Now() - entry.second < base::ToMicros(kFetchTimeout);
+      });
   if (counting) wait_timer_.Start(absl::Seconds(1));
   snapshot_ = std::move(snapshot);
   return snapshot_;

@@ -37,7 +37,9 @@ class Delta final : public Subscription {
 
   void Want(std::set<std::string> names) override { wanted_ = std::move(names); }
 
-  void Remember(std::map<std::string, std::string> versions) override { versions_ = std::move(versions); }
+  void Remember(std::map<std::string, std::string> versions) override {
+    versions_ = std::move(versions);
+  }
 
   void Answer(const Update& update, const absl::Status& status) override {
     pb::DeltaDiscoveryRequest& answer = answers_.emplace_back();
@@ -61,15 +63,18 @@ class Delta final : public Subscription {
       first_ = false;
       Assign(wanted_, request.mutable_resource_names_subscribe());
       Forget();
-      for (const auto& [name, version] : versions_) (*request.mutable_initial_resource_versions())[name] = version;
+      for (const auto& [name, version] : versions_)
+        (*request.mutable_initial_resource_versions())[name] = version;
       asked_ = wanted_;
       return request.SerializeAsString();
     }
     if (asked_ == wanted_) return std::nullopt;
-    std::set_difference(wanted_.begin(), wanted_.end(), asked_.begin(), asked_.end(),
-                        google::protobuf::RepeatedFieldBackInserter(request.mutable_resource_names_subscribe()));
-    std::set_difference(asked_.begin(), asked_.end(), wanted_.begin(), wanted_.end(),
-                        google::protobuf::RepeatedFieldBackInserter(request.mutable_resource_names_unsubscribe()));
+    std::set_difference(
+        wanted_.begin(), wanted_.end(), asked_.begin(), asked_.end(),
+        google::protobuf::RepeatedFieldBackInserter(request.mutable_resource_names_subscribe()));
+    std::set_difference(
+        asked_.begin(), asked_.end(), wanted_.begin(), wanted_.end(),
+        google::protobuf::RepeatedFieldBackInserter(request.mutable_resource_names_unsubscribe()));
     asked_ = wanted_;
     Forget();
     return request.SerializeAsString();
@@ -77,7 +82,8 @@ class Delta final : public Subscription {
 
   absl::StatusOr<Update> Read(const std::string& message) override {
     pb::DeltaDiscoveryResponse in;
-    if (!in.ParseFromString(message)) return absl::InvalidArgumentError("not a DeltaDiscoveryResponse");
+    if (!in.ParseFromString(message))
+      return absl::InvalidArgumentError("not a DeltaDiscoveryResponse");
     Update out;
     out.type = type_;
     out.version = in.system_version_info();
@@ -85,7 +91,8 @@ class Delta final : public Subscription {
     for (pb::Resource& resource : *in.mutable_resources()) {
       // A heartbeat or "there is no such thing" has no body; neither changes what we hold.
       if (!resource.has_resource()) continue;
-      out.resources.push_back({std::move(*resource.mutable_name()), std::move(*resource.mutable_version()),
+      out.resources.push_back({std::move(*resource.mutable_name()),
+                               std::move(*resource.mutable_version()),
                                std::move(*resource.mutable_resource()->mutable_value())});
     }
     out.removed.assign(in.removed_resources().begin(), in.removed_resources().end());
@@ -120,7 +127,8 @@ class StateOfTheWorld final : public Subscription {
 
   void Want(std::set<std::string> names) override { wanted_ = std::move(names); }
 
-  void Remember(std::map<std::string, std::string>) override {}  // a SotW server decides by the whole set
+  void Remember(std::map<std::string, std::string>) override {
+  }  // a SotW server decides by the whole set
 
   void Answer(const Update& update, const absl::Status& status) override {
     nonce_ = update.nonce;
@@ -130,7 +138,8 @@ class StateOfTheWorld final : public Subscription {
 
   std::optional<std::string> Next() override {
     const bool changed = !asked_once_ || asked_ != wanted_;
-    if (!answer_.has_value() && (!changed || (!Wildcard(type_) && wanted_.empty() && !asked_once_))) {
+    if (!answer_.has_value() &&
+        (!changed || (!Wildcard(type_) && wanted_.empty() && !asked_once_))) {
       return std::nullopt;
     }
     pb::DiscoveryRequest request;
@@ -157,14 +166,16 @@ class StateOfTheWorld final : public Subscription {
       Resource resource{.name = {}, .version = in.version_info(), .bytes = {}};
       if (any.type_url() == "type.googleapis.com/envoy.service.discovery.v3.Resource") {
         pb::Resource wrapper;
-        if (!any.UnpackTo(&wrapper)) return absl::InvalidArgumentError("a wrapped resource cannot be read");
+        if (!any.UnpackTo(&wrapper))
+          return absl::InvalidArgumentError("a wrapped resource cannot be read");
         if (!wrapper.has_resource()) continue;
         resource.name = wrapper.name();
         resource.bytes = std::move(*wrapper.mutable_resource()->mutable_value());
       } else {
         resource.bytes = std::move(*any.mutable_value());
       }
-      out.resources.push_back(std::move(resource));  // the name is in the resource itself: the store reads it
+      out.resources.push_back(
+          std::move(resource));  // the name is in the resource itself: the store reads it
     }
     return out;
   }

@@ -13,13 +13,15 @@ bool Usable(const upstream::Host& host) {
 
 }  // namespace
 
-absl::StatusOr<http::grpc::Client::Options> PickTarget(const upstream::ClusterSpec& cluster, base::Random& random) {
+absl::StatusOr<http::grpc::Client::Options> PickTarget(const upstream::ClusterSpec& cluster,
+                                                       base::Random& random) {
   std::vector<const upstream::Host*> hosts;
   for (const upstream::Host& host : cluster.hosts) {
     if (Usable(host)) hosts.push_back(&host);
   }
   if (hosts.empty()) {
-    return absl::UnavailableError(absl::StrCat("cluster \"", cluster.config->name, "\" has no usable endpoint"));
+    return absl::UnavailableError(
+        absl::StrCat("cluster \"", cluster.config->name, "\" has no usable endpoint"));
   }
   const upstream::Host& host = *hosts[random.Below(hosts.size())];
   http::grpc::Client::Options out;

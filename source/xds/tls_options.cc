@@ -59,12 +59,14 @@ tls::SanMatcher MatcherOf(const config::SanMatcher& in) {
     return out;
   }
   out.matches = [matcher = in.matcher](absl::string_view name) { return matcher.Matches(name); };
-  out.shown = absl::StrCat(KindName(in.matcher.kind), " ",
-                           in.matcher.regex != nullptr ? in.matcher.regex->pattern() : in.matcher.text);
+  out.shown =
+      absl::StrCat(KindName(in.matcher.kind), " ",
+                   in.matcher.regex != nullptr ? in.matcher.regex->pattern() : in.matcher.text);
   return out;
 }
 
-tls::CommonOptions CommonOf(const config::CommonTls& in, const std::vector<config::Certificate>& certificates,
+tls::CommonOptions CommonOf(const config::CommonTls& in,
+                            const std::vector<config::Certificate>& certificates,
                             const std::optional<config::Validation>& validation) {
   tls::CommonOptions out;
   out.min_version = VersionOf(in.min_version);
@@ -72,7 +74,8 @@ tls::CommonOptions CommonOf(const config::CommonTls& in, const std::vector<confi
   out.cipher_suites = in.cipher_suites;
   out.curves = in.curves;
   out.alpn = in.alpn;
-  for (const config::Certificate& certificate : certificates) out.certificates.push_back(ToTls(certificate));
+  for (const config::Certificate& certificate : certificates)
+    out.certificates.push_back(ToTls(certificate));
   if (validation.has_value()) out.validation = ToTls(*validation);
   return out;
 }

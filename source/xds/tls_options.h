@@ -1,5 +1,5 @@
-// config::DownstreamTls and UpstreamTls, with their secrets found, as what tls/ makes contexts from (tls/ is a lower floor
-// and knows no configuration).
+// config::DownstreamTls and UpstreamTls, with their secrets found, as what tls/ makes contexts from
+// (tls/ is a lower floor and knows no configuration).
 #pragma once
 
 #include <optional>

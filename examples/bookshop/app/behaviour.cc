@@ -9,7 +9,8 @@
 namespace bookshop {
 
 bool Behaviour::ShouldFail() {
-  if (const int delay = delay_ms_.load(); delay > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+  if (const int delay = delay_ms_.load(); delay > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
   const int percent = fail_percent_.load();
   thread_local std::minstd_rand dice(std::random_device{}());
   return percent > 0 && dice() % 100 < static_cast<unsigned>(percent);
@@ -19,7 +20,8 @@ Response Behaviour::Set(const Request& request) {
   fail_percent_ = QueryNumber(request.query, "fail_percent", fail_percent_);
   delay_ms_ = QueryNumber(request.query, "delay_ms", delay_ms_);
   return {.status = 200,
-          .body = "{\"fail_percent\": " + std::to_string(fail_percent_) + ", \"delay_ms\": " + std::to_string(delay_ms_) + "}\n",
+          .body = "{\"fail_percent\": " + std::to_string(fail_percent_) +
+                  ", \"delay_ms\": " + std::to_string(delay_ms_) + "}\n",
           .error = ""};
 }
 
@@ -27,7 +29,8 @@ int QueryNumber(const std::string& query, const std::string& key, int otherwise)
   const std::string wanted = key + "=";
   for (size_t at = 0; at < query.size();) {
     const size_t end = std::min(query.find('&', at), query.size());
-    if (query.compare(at, wanted.size(), wanted) == 0) return std::atoi(query.c_str() + at + wanted.size());
+    if (query.compare(at, wanted.size(), wanted) == 0)
+      return std::atoi(query.c_str() + at + wanted.size());
     at = end + 1;
   }
   return otherwise;

@@ -23,7 +23,8 @@ namespace bookshop {
 namespace {
 
 std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
@@ -36,7 +37,8 @@ int Bind(const std::string& ip, int port) {
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 || listen(fd, 512) != 0) {
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(fd, 512) != 0) {
     close(fd);
     return -1;
   }
@@ -50,7 +52,8 @@ Request Read(evhttp_request* in) {
   if (const char* path = evhttp_uri_get_path(uri)) out.path = path;
   if (const char* query = evhttp_uri_get_query(uri)) out.query = query;
   const evkeyvalq* headers = evhttp_request_get_input_headers(in);
-  for (const evkeyval* h = headers->tqh_first; h != nullptr; h = h->next.tqe_next) out.headers[Lower(h->key)] = h->value;
+  for (const evkeyval* h = headers->tqh_first; h != nullptr; h = h->next.tqe_next)
+    out.headers[Lower(h->key)] = h->value;
   return out;
 }
 
@@ -86,7 +89,8 @@ bool Serve(const std::string& ip, int port, int threads, const Handler& handler)
   for (int i = 0; i < threads; ++i) {
     const int fd = Bind(ip, port);
     if (fd < 0) {
-      std::fprintf(stderr, "bookshop: cannot listen on %s:%d: %s\n", ip.c_str(), port, std::strerror(errno));
+      std::fprintf(stderr, "bookshop: cannot listen on %s:%d: %s\n", ip.c_str(), port,
+                   std::strerror(errno));
       return false;
     }
     fds.push_back(fd);
@@ -97,11 +101,13 @@ bool Serve(const std::string& ip, int port, int threads, const Handler& handler)
   return true;
 }
 
-Response Get(const std::string& url, const std::string& host, const Headers& headers, int timeout_ms) {
+Response Get(const std::string& url, const std::string& host, const Headers& headers,
+             int timeout_ms) {
   thread_local std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
   Response out;
   curl_slist* lines = curl_slist_append(nullptr, ("Host: " + host).c_str());
-  for (const auto& [name, value] : headers) lines = curl_slist_append(lines, (name + ": " + value).c_str());
+  for (const auto& [name, value] : headers)
+    lines = curl_slist_append(lines, (name + ": " + value).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, lines);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Collect);

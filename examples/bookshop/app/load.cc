@@ -30,11 +30,13 @@ struct Tally {
     ++statuses[response.status];
     micros.push_back(took);
     if (response.status != 200) {
-      if (first_failure.empty()) first_failure = response.status == 0 ? response.error : response.body;
+      if (first_failure.empty())
+        first_failure = response.status == 0 ? response.error : response.body;
       return;
     }
     for (const char* version : {"v1", "v2"}) {
-      if (response.body.find(std::string("\"version\": \"") + version) != std::string::npos) ++versions[version];
+      if (response.body.find(std::string("\"version\": \"") + version) != std::string::npos)
+        ++versions[version];
     }
   }
 
@@ -47,7 +49,8 @@ struct Tally {
 };
 
 // One connection: a request each `gap`, never two at a time; late ones are sent at once.
-void RunConnection(const Load& load, Clock::time_point start, Clock::duration gap, int index, Tally* tally) {
+void RunConnection(const Load& load, Clock::time_point start, Clock::duration gap, int index,
+                   Tally* tally) {
   const auto end = start + std::chrono::microseconds(static_cast<int64_t>(load.seconds * 1e6));
   auto next = start + gap * index / load.connections;
   while (!stopped) {
@@ -55,7 +58,8 @@ void RunConnection(const Load& load, Clock::time_point start, Clock::duration ga
     const auto begin = Clock::now();
     if (begin >= end || stopped) return;
     const Response response = Get(load.url, load.host, {}, 10000);
-    tally->Add(response, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+    tally->Add(response,
+               std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
     next = std::max(next + gap, begin);
   }
 }
@@ -72,19 +76,22 @@ std::string Object(const Map& map, Key key) {
 
 int64_t Quantile(const std::vector<int64_t>& sorted, double q) {
   if (sorted.empty()) return 0;
-  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(q * static_cast<double>(sorted.size())))];
+  return sorted[std::min(sorted.size() - 1,
+                         static_cast<size_t>(q * static_cast<double>(sorted.size())))];
 }
 
 }  // namespace
 
 int RunLoad(const Load& load) {
   std::signal(SIGTERM, [](int) { stopped = true; });
-  const auto gap = std::chrono::nanoseconds(static_cast<int64_t>(1e9 * load.connections / std::max(load.rate, 1)));
+  const auto gap = std::chrono::nanoseconds(
+      static_cast<int64_t>(1e9 * load.connections / std::max(load.rate, 1)));
   std::vector<Tally> tallies(static_cast<size_t>(load.connections));
   std::vector<std::thread> threads;
   const auto start = Clock::now();
   for (int i = 0; i < load.connections; ++i) {
-    threads.emplace_back([&, i] { RunConnection(load, start, gap, i, &tallies[static_cast<size_t>(i)]); });
+    threads.emplace_back(
+        [&, i] { RunConnection(load, start, gap, i, &tallies[static_cast<size_t>(i)]); });
   }
   for (std::thread& thread : threads) thread.join();
   Tally all;
@@ -92,13 +99,15 @@ int RunLoad(const Load& load) {
   std::sort(all.micros.begin(), all.micros.end());
   const int requests = static_cast<int>(all.micros.size());
   const int good = all.statuses.count(200) != 0 ? all.statuses[200] : 0;
-  std::printf("{\"requests\": %d, \"failed\": %d, \"p50_us\": %lld, \"p99_us\": %lld, \"statuses\": %s, \"versions\": %s, "
-              "\"first_failure\": %s}\n",
-              requests, requests - good, static_cast<long long>(Quantile(all.micros, 0.5)),
-              static_cast<long long>(Quantile(all.micros, 0.99)),
-              Object(all.statuses, [](int status) { return std::to_string(status); }).c_str(),
-              Object(all.versions, [](const std::string& version) { return version; }).c_str(),
-              Quoted(all.first_failure).c_str());
+  std::printf(
+      "{\"requests\": %d, \"failed\": %d, \"p50_us\": %lld, \"p99_us\": %lld, \"statuses\": %s, "
+      "\"versions\": %s, "
+      "\"first_failure\": %s}\n",
+      requests, requests - good, static_cast<long long>(Quantile(all.micros, 0.5)),
+      static_cast<long long>(Quantile(all.micros, 0.99)),
+      Object(all.statuses, [](int status) { return std::to_string(status); }).c_str(),
+      Object(all.versions, [](const std::string& version) { return version; }).c_str(),
+      Quoted(all.first_failure).c_str());
   return 0;
 }
 

@@ -35,7 +35,8 @@ bool Parse(int argc, char** argv, Flags* flags) {
   for (int i = 2; i < argc; i += 2) {
     const std::string name = argv[i];
     if (name.rfind("--", 0) != 0 || i + 1 >= argc) {
-      std::fprintf(stderr, "bookshop: \"%s\" is no flag or needs a value; see bookshop --help\n", argv[i]);
+      std::fprintf(stderr, "bookshop: \"%s\" is no flag or needs a value; see bookshop --help\n",
+                   argv[i]);
       return false;
     }
     (*flags)[name.substr(2)] = argv[i + 1];

@@ -31,7 +31,9 @@ class Connection {
 
   // ":<number>\r\n"
   std::optional<int64_t> Ask(const std::string& command) {
-    if (send(fd_, command.data(), command.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(command.size())) return Fail();
+    if (send(fd_, command.data(), command.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(command.size()))
+      return Fail();
     std::string reply;
     char chunk[64];
     while (reply.find("\r\n") == std::string::npos) {
@@ -59,7 +61,8 @@ class Connection {
 
 std::optional<int64_t> Increment(const std::string& ip, int port, const std::string& key) {
   thread_local Connection connection;
-  const std::string command = "*2\r\n$4\r\nINCR\r\n$" + std::to_string(key.size()) + "\r\n" + key + "\r\n";
+  const std::string command =
+      "*2\r\n$4\r\nINCR\r\n$" + std::to_string(key.size()) + "\r\n" + key + "\r\n";
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (!connection.Open(ip, port)) continue;
     if (const auto value = connection.Ask(command)) return value;

@@ -11,8 +11,8 @@ namespace {
 constexpr int kTimeoutMs = 5000;
 
 // Through the sidecar the name is in the Host header; directly it is in the URL.
-Response Call(const Service& service, const std::string& direct, const std::string& host, const std::string& path,
-              const Headers& trace) {
+Response Call(const Service& service, const std::string& direct, const std::string& host,
+              const std::string& path, const Headers& trace) {
   const std::string where = service.mesh.empty() ? direct : service.mesh;
   return Get("http://" + where + path, host, trace, kTimeoutMs);
 }
@@ -23,7 +23,8 @@ int Run(const Service& service, Behaviour& behaviour, Handle handle) {
   const Handler handler = [&](const Request& request) -> Response {
     if (request.path == "/behave") return behaviour.Set(request);
     if (request.path == "/healthz") return {.status = 200, .body = "ok\n", .error = ""};
-    if (behaviour.ShouldFail()) return {.status = 503, .body = "{\"error\": \"told to fail\"}\n", .error = ""};
+    if (behaviour.ShouldFail())
+      return {.status = 503, .body = "{\"error\": \"told to fail\"}\n", .error = ""};
     return handle(request);
   };
   return Serve(service.ip, service.port, service.threads, handler) ? 0 : 1;
@@ -36,8 +37,9 @@ int RunReviews(const Service& service) {
   const int stars = service.version == "v1" ? 4 : 5;
   return Run(service, behaviour, [&](const Request& request) -> Response {
     return {.status = 200,
-            .body = "{\"version\": " + Quoted(service.version) + ", \"replica\": " + Quoted(service.name) +
-                    ", \"stars\": " + std::to_string(stars) + ", \"caller\": " + Quoted(CallerOf(request.headers)) + "}",
+            .body = "{\"version\": " + Quoted(service.version) + ", \"replica\": " +
+                    Quoted(service.name) + ", \"stars\": " + std::to_string(stars) +
+                    ", \"caller\": " + Quoted(CallerOf(request.headers)) + "}",
             .error = ""};
   });
 }
@@ -49,16 +51,22 @@ int RunCatalog(const Service& service) {
     const Headers trace = TraceOf(request.headers);
     const Response reviews = Call(service, service.reviews, "reviews:9080", "/reviews/1", trace);
     if (reviews.status != 200) {
-      return {.status = 502, .body = "{\"error\": \"reviews\", \"status\": " + std::to_string(reviews.status) + "}", .error = ""};
+      return {
+          .status = 502,
+          .body = "{\"error\": \"reviews\", \"status\": " + std::to_string(reviews.status) + "}",
+          .error = ""};
     }
     const StockClient::Answer copies = stock.Ask("1", trace, kTimeoutMs);
-    if (!copies.ok) return {.status = 502, .body = "{\"error\": \"stock: " + copies.error + "\"}", .error = ""};
+    if (!copies.ok)
+      return {.status = 502, .body = "{\"error\": \"stock: " + copies.error + "\"}", .error = ""};
     const auto views = Increment(service.redis_ip, service.redis_port, "views");
     if (!views.has_value()) return {.status = 502, .body = "{\"error\": \"redis\"}", .error = ""};
     return {.status = 200,
-            .body = "{\"title\": \"Looms and Heddles\", \"views\": " + std::to_string(*views) + ", \"caller\": " +
-                    Quoted(CallerOf(request.headers)) + ", \"stock\": {\"copies\": " + std::to_string(copies.copies) +
-                    ", \"caller\": " + Quoted(copies.caller) + "}, \"reviews\": " + reviews.body + "}",
+            .body = "{\"title\": \"Looms and Heddles\", \"views\": " + std::to_string(*views) +
+                    ", \"caller\": " + Quoted(CallerOf(request.headers)) +
+                    ", \"stock\": {\"copies\": " + std::to_string(copies.copies) +
+                    ", \"caller\": " + Quoted(copies.caller) + "}, \"reviews\": " + reviews.body +
+                    "}",
             .error = ""};
   });
 }
@@ -68,15 +76,21 @@ int RunWeb(const Service& service) {
   StockClient stock(service.mesh.empty() ? service.stock : service.mesh, "stock:9090");
   return Run(service, behaviour, [&](const Request& request) -> Response {
     const Headers trace = TraceOf(request.headers);
-    // What web should not be allowed to do: the bookshop's policy says that only catalog asks for stock.
+    // What web should not be allowed to do: the bookshop's policy says that only catalog asks for
+    // stock.
     if (request.path == "/forbidden") {
       const StockClient::Answer answer = stock.Ask("1", trace, kTimeoutMs);
-      return {.status = answer.ok ? 200 : 403, .body = "{\"stock\": " + Quoted(answer.ok ? "answered" : answer.error) + "}", .error = ""};
+      return {.status = answer.ok ? 200 : 403,
+              .body = "{\"stock\": " + Quoted(answer.ok ? "answered" : answer.error) + "}",
+              .error = ""};
     }
     const Response catalog = Call(service, service.catalog, "catalog:9080", "/books/1", trace);
     if (catalog.status != 200) {
-      return {.status = 502, .body = "{\"error\": \"catalog\", \"status\": " + std::to_string(catalog.status) + ", \"detail\": " +
-                                     Quoted(catalog.status == 0 ? catalog.error : catalog.body) + "}", .error = ""};
+      return {.status = 502,
+              .body = "{\"error\": \"catalog\", \"status\": " + std::to_string(catalog.status) +
+                      ", \"detail\": " +
+                      Quoted(catalog.status == 0 ? catalog.error : catalog.body) + "}",
+              .error = ""};
     }
     return {.status = 200, .body = "{\"catalog\": " + catalog.body + "}\n", .error = ""};
   });

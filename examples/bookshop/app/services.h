@@ -1,5 +1,6 @@
 // The bookshop's services. Each runs until its process ends and can be told to misbehave:
-//   POST /behave?fail_percent=50&delay_ms=20      (sent to the app's own port, not through the mesh)
+//   POST /behave?fail_percent=50&delay_ms=20      (sent to the app's own port, not through the
+//   mesh)
 #pragma once
 
 #include <string>
@@ -10,9 +11,10 @@ struct Service {
   std::string role, name = "bookshop", version = "v1";
   std::string ip = "127.0.0.1";
   int port = 0;
-  int control_port = 0;         // stock: where /behave is served; the others serve it on `port`
+  int control_port = 0;  // stock: where /behave is served; the others serve it on `port`
   int threads = 4;
-  // Where other services are reached: "127.0.1.2:15001" (the sidecar, by host name) or empty: by name and port, directly.
+  // Where other services are reached: "127.0.1.2:15001" (the sidecar, by host name) or empty: by
+  // name and port, directly.
   std::string mesh;
   std::string redis_ip = "127.0.0.1";
   int redis_port = 6379;

@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <thread>
 
+#include "bookshop/stock.grpc.pb.h"
 #include "examples/bookshop/app/behaviour.h"
 #include "examples/bookshop/app/services.h"
 #include "examples/bookshop/app/stock_client.h"
-#include "bookshop/stock.grpc.pb.h"
 
 namespace bookshop {
 namespace {
@@ -22,7 +22,8 @@ class StockService final : public Stock::Service {
     reply->set_copies(7);
     const auto& metadata = context->client_metadata();
     const auto caller = metadata.find("x-forwarded-client-cert");
-    if (caller != metadata.end()) reply->set_caller(std::string(caller->second.data(), caller->second.size()));
+    if (caller != metadata.end())
+      reply->set_caller(std::string(caller->second.data(), caller->second.size()));
     return grpc::Status::OK;
   }
 
@@ -49,17 +50,20 @@ struct StockClient::Stub {
   std::unique_ptr<bookshop::Stock::Stub> stub;
 };
 
-StockClient::StockClient(const std::string& address, const std::string& authority) : stub_(std::make_unique<Stub>()) {
+StockClient::StockClient(const std::string& address, const std::string& authority)
+    : stub_(std::make_unique<Stub>()) {
   grpc::ChannelArguments arguments;
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  stub_->stub = bookshop::Stock::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  stub_->stub = bookshop::Stock::NewStub(
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
 }
 
 StockClient::~StockClient() = default;
 
-StockClient::Answer StockClient::Ask(const std::string& book, const Headers& trace, int timeout_ms) const {
+StockClient::Answer StockClient::Ask(const std::string& book, const Headers& trace,
+                                     int timeout_ms) const {
   grpc::ClientContext context;
   for (const auto& [name, value] : trace) context.AddMetadata(name, value);
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
@@ -68,7 +72,9 @@ StockClient::Answer StockClient::Ask(const std::string& book, const Headers& tra
   request.set_book(book);
   StockReply reply;
   const grpc::Status status = stub_->stub->Get(&context, request, &reply);
-  if (!status.ok()) return {.ok = false, .error = std::string(CodeText(status.error_code())) + ": " + status.error_message()};
+  if (!status.ok())
+    return {.ok = false,
+            .error = std::string(CodeText(status.error_code())) + ": " + status.error_message()};
   return {.ok = true, .copies = reply.copies(), .caller = reply.caller(), .error = ""};
 }
 
@@ -76,7 +82,8 @@ int RunStock(const Service& service) {
   StockService stock;
   grpc::ServerBuilder builder;
   int bound = 0;
-  builder.AddListeningPort(service.ip + ":" + std::to_string(service.port), grpc::InsecureServerCredentials(), &bound);
+  builder.AddListeningPort(service.ip + ":" + std::to_string(service.port),
+                           grpc::InsecureServerCredentials(), &bound);
   builder.RegisterService(&stock);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || bound == 0) {

@@ -17,7 +17,7 @@ class StockClient {
   struct Answer {
     bool ok = false;
     int copies = 0;
-    std::string caller, error;      // error: "PERMISSION_DENIED: RBAC: access denied"
+    std::string caller, error;  // error: "PERMISSION_DENIED: RBAC: access denied"
   };
   Answer Ask(const std::string& book, const Headers& trace, int timeout_ms) const;
 

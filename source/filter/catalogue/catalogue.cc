@@ -9,11 +9,13 @@
 namespace heddle::filter {
 namespace {
 
-// The router is the end of the chain, not a filter: proxy::Forwarder. Only its configuration is read here.
+// The router is the end of the chain, not a filter: proxy::Forwarder. Only its configuration is
+// read here.
 absl::Status DecodeRouter(const google::protobuf::Any& any, const base::Path& at, decode::Context&,
                           config::HttpFilterSpec* spec) {
   envoy::extensions::filters::http::router::v3::Router in;
-  if (!any.UnpackTo(&in)) return at.Error("cannot be read as envoy.extensions.filters.http.router.v3.Router");
+  if (!any.UnpackTo(&in))
+    return at.Error("cannot be read as envoy.extensions.filters.http.router.v3.Router");
   spec->terminal = true;
   return absl::OkStatus();
 }

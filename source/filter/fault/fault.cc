@@ -1,4 +1,6 @@
 // Faults on purpose: delay, abort. Source: envoy.extensions.filters.http.fault.v3.HTTPFault.
+#include "source/filter/fault/fault.h"
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -13,7 +15,6 @@
 #include "source/config/match.h"
 #include "source/decode/match.h"
 #include "source/decode/unknown.h"
-#include "source/filter/fault/fault.h"
 #include "source/filter/filter.h"
 
 namespace heddle::filter::fault {
@@ -22,10 +23,10 @@ namespace {
 namespace pb = envoy::extensions::filters::http::fault::v3;
 
 struct Config {
-  std::optional<absl::Duration> delay;      // fixed
+  std::optional<absl::Duration> delay;  // fixed
   bool delay_by_header = false;
   config::Fraction delay_share{0, 100};
-  int status = 0;                           // fixed abort
+  int status = 0;  // fixed abort
   int grpc_status = -1;
   bool abort_by_header = false;
   config::Fraction abort_share{0, 100};
@@ -39,11 +40,12 @@ struct Config {
 constexpr absl::Duration kMaxHeaderDelay = absl::Minutes(10);
 
 // The x-envoy-fault-*-percentage header may lower the configured share, never raise it (Envoy).
-bool Roll(const config::Fraction& share, const http::RequestHead& head, absl::string_view percentage_header,
-          base::Random& random) {
+bool Roll(const config::Fraction& share, const http::RequestHead& head,
+          absl::string_view percentage_header, base::Random& random) {
   uint32_t numerator = share.numerator;
   uint32_t asked = 0;
-  if (const auto text = head.headers.Get(percentage_header); text.has_value() && absl::SimpleAtoi(*text, &asked)) {
+  if (const auto text = head.headers.Get(percentage_header);
+      text.has_value() && absl::SimpleAtoi(*text, &asked)) {
     numerator = std::min(numerator, asked);
   }
   return random.Below(share.denominator) < numerator;
@@ -62,7 +64,8 @@ class Filter final : public HttpFilter {
     const absl::Duration delay = ChooseDelay(head, stream.random());
     if (delay > absl::ZeroDuration() && BeginFault()) {
       stream.record().Set(observe::Flag::kDelayInjected);
-      timer_ = std::make_unique<event::Timer>(stream.loop(), [this, &stream] { AfterDelay(stream); });
+      timer_ =
+          std::make_unique<event::Timer>(stream.loop(), [this, &stream] { AfterDelay(stream); });
       timer_->Start(delay);
       return Verdict::Hold();
     }
@@ -89,9 +92,12 @@ class Filter final : public HttpFilter {
       uint64_t millis = 0;
       const auto text = head.headers.Get("x-envoy-fault-delay-request");
       if (!text.has_value() || !absl::SimpleAtoi(*text, &millis)) return absl::ZeroDuration();
-      delay = std::min(absl::Milliseconds(static_cast<int64_t>(std::min<uint64_t>(millis, 1u << 30))), kMaxHeaderDelay);
+      delay =
+          std::min(absl::Milliseconds(static_cast<int64_t>(std::min<uint64_t>(millis, 1u << 30))),
+                   kMaxHeaderDelay);
     }
-    const bool hit = Roll(here_->delay_share, head, "x-envoy-fault-delay-request-percentage", random);
+    const bool hit =
+        Roll(here_->delay_share, head, "x-envoy-fault-delay-request-percentage", random);
     return hit ? delay : absl::ZeroDuration();
   }
 
@@ -100,17 +106,22 @@ class Filter final : public HttpFilter {
     if (here_->abort_by_header) {
       const auto http_text = head.headers.Get("x-envoy-fault-abort-request");
       const auto grpc_text = head.headers.Get("x-envoy-fault-abort-grpc-request");
-      if (http_text.has_value() && absl::SimpleAtoi(*http_text, &status) && (status < 200 || status > 599)) status = 0;
-      if (grpc_text.has_value() && absl::SimpleAtoi(*grpc_text, &grpc) && (grpc < 0 || grpc > 16)) grpc = -1;
+      if (http_text.has_value() && absl::SimpleAtoi(*http_text, &status) &&
+          (status < 200 || status > 599))
+        status = 0;
+      if (grpc_text.has_value() && absl::SimpleAtoi(*grpc_text, &grpc) && (grpc < 0 || grpc > 16))
+        grpc = -1;
     }
     if (status == 0 && grpc < 0) return nullptr;
-    if (!Roll(here_->abort_share, head, "x-envoy-fault-abort-request-percentage", random)) return nullptr;
-    return std::make_unique<Reply>(Reply{.status = status == 0 ? 200 : status,
-                                         .body = "fault filter abort",
-                                         .details = "fault_filter_abort",
-                                         .flags = static_cast<uint32_t>(observe::Flag::kFaultInjected),
-                                         .headers = {},
-                                         .grpc_status = grpc});
+    if (!Roll(here_->abort_share, head, "x-envoy-fault-abort-request-percentage", random))
+      return nullptr;
+    return std::make_unique<Reply>(
+        Reply{.status = status == 0 ? 200 : status,
+              .body = "fault filter abort",
+              .details = "fault_filter_abort",
+              .flags = static_cast<uint32_t>(observe::Flag::kFaultInjected),
+              .headers = {},
+              .grpc_status = grpc});
   }
 
   void AfterDelay(StreamContext& stream) {
@@ -133,23 +144,25 @@ class Filter final : public HttpFilter {
   }
 
   std::shared_ptr<const Config> config_;
-  const Config* here_ = config_.get();      // the route's configuration, or config_
+  const Config* here_ = config_.get();  // the route's configuration, or config_
   std::string name_;
   std::unique_ptr<Reply> abort_;
   std::unique_ptr<event::Timer> timer_;
   bool counted_ = false;
 };
 
-absl::Status DecodeDelay(const envoy::extensions::filters::common::fault::v3::FaultDelay& in, const base::Path& at,
-                         Config* out) {
+absl::Status DecodeDelay(const envoy::extensions::filters::common::fault::v3::FaultDelay& in,
+                         const base::Path& at, Config* out) {
   if (in.has_header_delay()) {
     out->delay_by_header = true;
   } else {
-    HEDDLE_ASSIGN_OR_RETURN(const absl::Duration delay, decode::DecodeDuration(in.fixed_delay(), at.Field("fixed_delay")));
+    HEDDLE_ASSIGN_OR_RETURN(const absl::Duration delay,
+                            decode::DecodeDuration(in.fixed_delay(), at.Field("fixed_delay")));
     if (delay <= absl::ZeroDuration()) return at.Field("fixed_delay").Error("must be more than 0s");
     out->delay = delay;
   }
-  HEDDLE_ASSIGN_OR_RETURN(out->delay_share, decode::DecodeFraction(in.percentage(), at.Field("percentage")));
+  HEDDLE_ASSIGN_OR_RETURN(out->delay_share,
+                          decode::DecodeFraction(in.percentage(), at.Field("percentage")));
   return absl::OkStatus();
 }
 
@@ -157,13 +170,15 @@ absl::Status DecodeAbort(const pb::FaultAbort& in, const base::Path& at, Config*
   switch (in.error_type_case()) {
     case pb::FaultAbort::kHttpStatus:
       if (in.http_status() < 200 || in.http_status() > 599) {
-        return at.Field("http_status").Error(absl::StrCat("found ", in.http_status(), ", allowed 200 to 599"));
+        return at.Field("http_status")
+            .Error(absl::StrCat("found ", in.http_status(), ", allowed 200 to 599"));
       }
       out->status = static_cast<int>(in.http_status());
       break;
     case pb::FaultAbort::kGrpcStatus:
       if (in.grpc_status() > 16) {
-        return at.Field("grpc_status").Error(absl::StrCat("found ", in.grpc_status(), ", allowed 0 to 16"));
+        return at.Field("grpc_status")
+            .Error(absl::StrCat("found ", in.grpc_status(), ", allowed 0 to 16"));
       }
       out->grpc_status = static_cast<int>(in.grpc_status());
       break;
@@ -173,13 +188,16 @@ absl::Status DecodeAbort(const pb::FaultAbort& in, const base::Path& at, Config*
     case pb::FaultAbort::ERROR_TYPE_NOT_SET:
       return at.Error("one of http_status, grpc_status, header_abort is required");
   }
-  HEDDLE_ASSIGN_OR_RETURN(out->abort_share, decode::DecodeFraction(in.percentage(), at.Field("percentage")));
+  HEDDLE_ASSIGN_OR_RETURN(out->abort_share,
+                          decode::DecodeFraction(in.percentage(), at.Field("percentage")));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const google::protobuf::Any& any, const base::Path& at) {
+absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const google::protobuf::Any& any,
+                                                           const base::Path& at) {
   pb::HTTPFault in;
-  if (!any.UnpackTo(&in)) return at.Error("cannot be read as envoy.extensions.filters.http.fault.v3.HTTPFault");
+  if (!any.UnpackTo(&in))
+    return at.Error("cannot be read as envoy.extensions.filters.http.fault.v3.HTTPFault");
   HEDDLE_RETURN_IF_ERROR(decode::RejectUnknown(in, at));
   auto out = std::make_shared<Config>();
   if (in.has_delay()) HEDDLE_RETURN_IF_ERROR(DecodeDelay(in.delay(), at.Field("delay"), out.get()));
@@ -187,8 +205,9 @@ absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const google::protobu
   out->upstream_cluster = in.upstream_cluster();
   for (int i = 0; i < in.headers_size(); ++i) {
     const base::Path list = at.Field("headers");
-    HEDDLE_ASSIGN_OR_RETURN(config::HeaderMatcher header,
-                            decode::DecodeHeader(in.headers(i), list.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::HeaderMatcher header,
+        decode::DecodeHeader(in.headers(i), list.Index(static_cast<size_t>(i))));
     out->headers.push_back(std::move(header));
   }
   if (in.has_max_active_faults()) out->max_active = in.max_active_faults().value();
@@ -202,8 +221,8 @@ absl::Status Decode(const google::protobuf::Any& any, const base::Path& at, deco
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const void>> DecodeRoute(const google::protobuf::Any& any, const base::Path& at,
-                                                        decode::Context&) {
+absl::StatusOr<std::shared_ptr<const void>> DecodeRoute(const google::protobuf::Any& any,
+                                                        const base::Path& at, decode::Context&) {
   HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Config> config, DecodeConfig(any, at));
   return std::shared_ptr<const void>(std::move(config));
 }

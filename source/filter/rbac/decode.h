@@ -14,11 +14,13 @@ class RBAC;
 
 namespace heddle::filter::rbac {
 
-// Unknown fields, empty rule sets and conditions we do not know are errors: what guards access is never guessed.
-absl::StatusOr<std::shared_ptr<const Engine>> DecodeEngine(const envoy::config::rbac::v3::RBAC& rules,
-                                                           const base::Path& at);
+// Unknown fields, empty rule sets and conditions we do not know are errors: what guards access is
+// never guessed.
+absl::StatusOr<std::shared_ptr<const Engine>> DecodeEngine(
+    const envoy::config::rbac::v3::RBAC& rules, const base::Path& at);
 
-// envoy.extensions.filters.http.rbac.v3.RBAC (and RBACPerRoute), envoy.extensions.filters.network.rbac.v3.RBAC.
+// envoy.extensions.filters.http.rbac.v3.RBAC (and RBACPerRoute),
+// envoy.extensions.filters.network.rbac.v3.RBAC.
 decode::HttpFilterEntry HttpEntry();
 decode::NetworkFilterEntry NetworkEntry();
 

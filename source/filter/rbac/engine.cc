@@ -64,9 +64,11 @@ bool Condition::Matches(const Facts& facts) const {
     case Kind::kDestinationIp:
       return InRange(range, facts.local);
     case Kind::kDestinationPort:
-      return facts.local != nullptr && facts.local->port() >= port_begin && facts.local->port() < port_end;
+      return facts.local != nullptr && facts.local->port() >= port_begin &&
+             facts.local->port() < port_end;
     case Kind::kServerName:
-      return text.Matches(facts.peer == nullptr ? absl::string_view() : absl::string_view(facts.peer->sni));
+      return text.Matches(facts.peer == nullptr ? absl::string_view()
+                                                : absl::string_view(facts.peer->sni));
     case Kind::kAuthenticated:
       return Authenticated(*this, facts);
     case Kind::kDirectRemoteIp:
@@ -81,7 +83,8 @@ bool Condition::Matches(const Facts& facts) const {
 
 Engine::Decision Engine::Decide(const Facts& facts) const {
   const auto any = [&](const std::vector<Condition>& conditions) {
-    return std::any_of(conditions.begin(), conditions.end(), [&](const Condition& c) { return c.Matches(facts); });
+    return std::any_of(conditions.begin(), conditions.end(),
+                       [&](const Condition& c) { return c.Matches(facts); });
   };
   for (const Policy& policy : policies_) {
     if (!any(policy.permissions) || !any(policy.principals)) continue;
@@ -91,7 +94,8 @@ Engine::Decision Engine::Decide(const Facts& facts) const {
 }
 
 std::string DeniedDetails(absl::string_view policy) {
-  return absl::StrCat("rbac_access_denied_matched_policy[", absl::StrReplaceAll(policy, {{" ", "_"}}), "]");
+  return absl::StrCat("rbac_access_denied_matched_policy[",
+                      absl::StrReplaceAll(policy, {{" ", "_"}}), "]");
 }
 
 }  // namespace heddle::filter::rbac

@@ -1,5 +1,5 @@
-// The RBAC engine: policies compiled into a tree of conditions, asked for each request or connection.
-// Source: envoy.config.rbac.v3; Envoy source/extensions/filters/common/rbac.
+// The RBAC engine: policies compiled into a tree of conditions, asked for each request or
+// connection. Source: envoy.config.rbac.v3; Envoy source/extensions/filters/common/rbac.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,9 @@ namespace heddle::filter::rbac {
 
 // What a condition may look at.
 struct Facts {
-  const http::RequestHead* request = nullptr;   // null on connections: conditions on HTTP never match then
-  const net::Address* remote = nullptr;         // client, after x-forwarded-for
+  const http::RequestHead* request =
+      nullptr;                           // null on connections: conditions on HTTP never match then
+  const net::Address* remote = nullptr;  // client, after x-forwarded-for
   const net::Address* direct_remote = nullptr;  // peer of the socket
   const net::Address* local = nullptr;          // destination
   const net::PeerInfo* peer = nullptr;          // null: plain text
@@ -42,27 +43,28 @@ struct Condition {
     kMetadata,
   };
   Kind kind = Kind::kAny;
-  std::vector<Condition> children;          // kAnd, kOr, kNot
+  std::vector<Condition> children;  // kAnd, kOr, kNot
   config::HeaderMatcher header;
-  config::StringMatcher text;               // kPath, kServerName, kAuthenticated, kMetadata
+  config::StringMatcher text;  // kPath, kServerName, kAuthenticated, kMetadata
   net::Cidr range;
-  uint32_t port_begin = 0, port_end = 0;    // [begin, end)
-  bool any_principal = false;               // kAuthenticated without a name
+  uint32_t port_begin = 0, port_end = 0;  // [begin, end)
+  bool any_principal = false;             // kAuthenticated without a name
   std::string metadata_namespace, metadata_key;
-  bool invert = false;                      // kMetadata
+  bool invert = false;  // kMetadata
 
   bool Matches(const Facts& facts) const;
 };
 
 struct Policy {
   std::string name;
-  std::vector<Condition> permissions, principals;   // any of each must match
+  std::vector<Condition> permissions, principals;  // any of each must match
 };
 
 class Engine {
  public:
   enum class Action : uint8_t { kAllow, kDeny, kLog };
-  Engine(Action action, std::vector<Policy> policies) : action_(action), policies_(std::move(policies)) {}
+  Engine(Action action, std::vector<Policy> policies)
+      : action_(action), policies_(std::move(policies)) {}
 
   struct Decision {
     bool allowed = true;
@@ -74,7 +76,7 @@ class Engine {
 
  private:
   Action action_;
-  std::vector<Policy> policies_;            // sorted by name
+  std::vector<Policy> policies_;  // sorted by name
 };
 
 // "rbac_access_denied_matched_policy[name]"; blanks become '_' as in Envoy.

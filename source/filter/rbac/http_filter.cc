@@ -1,4 +1,5 @@
-// The HTTP RBAC filter: 403 "RBAC: access denied" for what the rules refuse; shadow rules are only noted.
+// The HTTP RBAC filter: 403 "RBAC: access denied" for what the rules refuse; shadow rules are only
+// noted.
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "source/base/status.h"
 #include "source/decode/unknown.h"
@@ -11,7 +12,7 @@ namespace {
 namespace pb = envoy::extensions::filters::http::rbac::v3;
 
 struct Config {
-  std::shared_ptr<const Engine> rules;   // null: everything is allowed
+  std::shared_ptr<const Engine> rules;  // null: everything is allowed
   std::shared_ptr<const Engine> shadow;
   std::string shadow_prefix;
 };
@@ -20,7 +21,8 @@ constexpr absl::string_view kMetadata = "envoy.filters.http.rbac";
 
 class Filter final : public HttpFilter {
  public:
-  Filter(std::shared_ptr<const Config> config, std::string name) : config_(std::move(config)), name_(std::move(name)) {}
+  Filter(std::shared_ptr<const Config> config, std::string name)
+      : config_(std::move(config)), name_(std::move(name)) {}
 
   Verdict OnRequestHead(http::RequestHead& head, StreamContext& stream) override {
     const auto* per_route = static_cast<const Config*>(stream.RouteConfig(name_));
@@ -53,14 +55,16 @@ class Filter final : public HttpFilter {
   std::string name_;
 };
 
-absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const pb::RBAC& in, const base::Path& at) {
+absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const pb::RBAC& in,
+                                                           const base::Path& at) {
   auto config = std::make_shared<Config>();
   config->shadow_prefix = in.shadow_rules_stat_prefix();
   if (in.has_rules()) {
     HEDDLE_ASSIGN_OR_RETURN(config->rules, DecodeEngine(in.rules(), at.Field("rules")));
   }
   if (in.has_shadow_rules()) {
-    HEDDLE_ASSIGN_OR_RETURN(config->shadow, DecodeEngine(in.shadow_rules(), at.Field("shadow_rules")));
+    HEDDLE_ASSIGN_OR_RETURN(config->shadow,
+                            DecodeEngine(in.shadow_rules(), at.Field("shadow_rules")));
   }
   return config;
 }
@@ -68,19 +72,22 @@ absl::StatusOr<std::shared_ptr<const Config>> DecodeConfig(const pb::RBAC& in, c
 absl::Status Decode(const google::protobuf::Any& any, const base::Path& at, decode::Context&,
                     config::HttpFilterSpec* spec) {
   pb::RBAC in;
-  if (!any.UnpackTo(&in)) return at.Error("cannot be read as envoy.extensions.filters.http.rbac.v3.RBAC");
+  if (!any.UnpackTo(&in))
+    return at.Error("cannot be read as envoy.extensions.filters.http.rbac.v3.RBAC");
   HEDDLE_RETURN_IF_ERROR(decode::RejectUnknown(in, at));
   HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Config> config, DecodeConfig(in, at));
   spec->make = [config, name = spec->name] { return std::make_unique<Filter>(config, name); };
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const void>> DecodeRoute(const google::protobuf::Any& any, const base::Path& at,
-                                                        decode::Context&) {
+absl::StatusOr<std::shared_ptr<const void>> DecodeRoute(const google::protobuf::Any& any,
+                                                        const base::Path& at, decode::Context&) {
   pb::RBACPerRoute in;
-  if (!any.UnpackTo(&in)) return at.Error("cannot be read as envoy.extensions.filters.http.rbac.v3.RBACPerRoute");
+  if (!any.UnpackTo(&in))
+    return at.Error("cannot be read as envoy.extensions.filters.http.rbac.v3.RBACPerRoute");
   HEDDLE_RETURN_IF_ERROR(decode::RejectUnknown(in, at));
-  HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Config> config, DecodeConfig(in.rbac(), at.Field("rbac")));
+  HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Config> config,
+                          DecodeConfig(in.rbac(), at.Field("rbac")));
   return std::shared_ptr<const void>(std::move(config));
 }
 

@@ -1,4 +1,5 @@
-// RBAC on connections: asked once, before the first byte goes to the TCP proxy or the HTTP connection manager.
+// RBAC on connections: asked once, before the first byte goes to the TCP proxy or the HTTP
+// connection manager.
 #include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "source/base/status.h"
 #include "source/decode/unknown.h"
@@ -27,13 +28,14 @@ class ConnectionRules final : public NetworkPolicy {
   }
 
  private:
-  std::shared_ptr<const Engine> rules_;   // null: everything is allowed
+  std::shared_ptr<const Engine> rules_;  // null: everything is allowed
 };
 
 absl::StatusOr<config::NetworkPolicy> Decode(const google::protobuf::Any& any, const base::Path& at,
                                              decode::Context&) {
   pb::RBAC in;
-  if (!any.UnpackTo(&in)) return at.Error("cannot be read as envoy.extensions.filters.network.rbac.v3.RBAC");
+  if (!any.UnpackTo(&in))
+    return at.Error("cannot be read as envoy.extensions.filters.network.rbac.v3.RBAC");
   HEDDLE_RETURN_IF_ERROR(decode::RejectUnknown(in, at));
   if (in.stat_prefix().empty()) return at.Field("stat_prefix").Error("required");
   if (in.enforcement_type() != pb::RBAC::ONE_TIME_ON_FIRST_BYTE) {
