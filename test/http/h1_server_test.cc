@@ -192,7 +192,11 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       // Methods, versions, targets, hosts.
       {"BREW / HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"get / HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
-      {"GET  / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
+      {"GET  / HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
+      {"GET /  HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
+      {"GET\t/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
+      {"GET /\tx HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
+      {"GET /\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
       {"GET / HTTP/1.1 \r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/1.10\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/01.1\r\nhost: a\r\n\r\n", 400, kCodec},

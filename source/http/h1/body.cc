@@ -7,53 +7,14 @@ namespace {
 
 // Chunk extensions are dropped; this many bytes of them in one message are an attack.
 constexpr size_t kMaxExtensionBytes = 16 * 1024;
-// Shorter chunks are copied without leaving the parser.
-constexpr size_t kCopiedChunk = 1024;
+// 2^60 bytes; more is nonsense.
+constexpr uint8_t kMaxSizeDigits = 15;
 
-// What the callbacks of one llhttp_execute leave behind.
-struct ChunkState {
-  base::Buffer* body;
-  size_t* extension_bytes;
-  size_t chunk_bytes = 0;        // of a long chunk: the parser paused behind it
-  bool last_chunk = false;
-};
-
-ChunkState& Of(llhttp_t* parser) { return *static_cast<ChunkState*>(parser->data); }
-
-int OnBody(llhttp_t* parser, const char* at, size_t bytes) {
-  ChunkState& state = Of(parser);
-  if (bytes <= kCopiedChunk) {
-    state.body->Append({at, bytes});
-    return 0;
-  }
-  state.chunk_bytes = bytes;
-  return HPE_PAUSED;
-}
-
-int OnChunkHeader(llhttp_t* parser) {
-  if (parser->content_length != 0) return 0;
-  Of(parser).last_chunk = true;
-  return HPE_PAUSED;
-}
-
-int OnExtension(llhttp_t* parser, const char*, size_t bytes) {
-  *Of(parser).extension_bytes += bytes + 1;
-  return *Of(parser).extension_bytes > kMaxExtensionBytes ? HPE_USER : 0;
-}
-
-llhttp_settings_t MakeSettings() {
-  llhttp_settings_t settings;
-  llhttp_settings_init(&settings);
-  settings.on_body = OnBody;
-  settings.on_chunk_header = OnChunkHeader;
-  settings.on_chunk_extension_name = OnExtension;
-  settings.on_chunk_extension_value = OnExtension;
-  return settings;
-}
-
-const llhttp_settings_t& ChunkSettings() {
-  static const llhttp_settings_t settings = MakeSettings();
-  return settings;
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
 }
 
 // Trailers that would change how the message is framed or routed (RFC 9110 6.5.1).
@@ -76,11 +37,10 @@ bool ForbiddenTrailer(HeaderId id) {
 
 }  // namespace
 
-void BodyReader::Start(const Framing& framing, llhttp_t* parser) {
+void BodyReader::Start(const Framing& framing) {
   *this = BodyReader();
   kind_ = framing.kind;
-  left_ = framing.length;
-  parser_ = parser;
+  if (kind_ == BodyKind::kLength) left_ = framing.length;
 }
 
 BodyReader::Result BodyReader::Read(base::Buffer& in, const Options& options, base::Buffer* body, Trailers* trailers,
@@ -108,28 +68,67 @@ BodyReader::Result BodyReader::ReadLength(base::Buffer& in, base::Buffer* body) 
 
 BodyReader::Result BodyReader::ReadChunks(base::Buffer& in, const Options& options, base::Buffer* body,
                                           Trailers* trailers, Failure* failure) {
-  while (!in_trailers_ && !in.empty()) {
-    ChunkState state{.body = body, .extension_bytes = &extension_bytes_};
-    parser_->data = &state;
-    parser_->settings = const_cast<llhttp_settings_t*>(&ChunkSettings());
-    if (llhttp_get_errno(parser_) == HPE_PAUSED) llhttp_resume(parser_);
-    const absl::string_view run = in.Front();
-    const llhttp_errno_t error = llhttp_execute(parser_, run.data(), run.size());
-    parser_->data = nullptr;
-    if (error == HPE_OK) {
-      in.Consume(run.size());
-      continue;
-    }
-    if (error != HPE_PAUSED) {
+  while (!in.empty() && chunk_ != Chunk::kTrailers) {
+    if (chunk_ != Chunk::kData) {
+      if (ReadChunkLines(in)) continue;
       *failure = kBadRequest;
       return Result::kBroken;
     }
-    const size_t parsed = llhttp_get_error_pos(parser_) - run.data();
-    in.Consume(parsed - state.chunk_bytes);
-    if (state.chunk_bytes > 0) body->Move(in, state.chunk_bytes);
-    in_trailers_ = state.last_chunk;
+    const size_t n = static_cast<size_t>(std::min<uint64_t>(left_, in.size()));
+    body->Move(in, n);
+    left_ -= n;
+    if (left_ == 0) chunk_ = Chunk::kDataCr;
   }
-  return in_trailers_ ? ReadTrailers(in, options, trailers, failure) : Result::kMore;
+  return chunk_ == Chunk::kTrailers ? ReadTrailers(in, options, trailers, failure) : Result::kMore;
+}
+
+bool BodyReader::ReadChunkLines(base::Buffer& in) {
+  const absl::string_view run = in.Front();
+  size_t taken = 0;
+  while (taken < run.size() && chunk_ != Chunk::kData && chunk_ != Chunk::kTrailers) {
+    if (!TakeByte(run[taken])) return false;
+    ++taken;
+  }
+  in.Consume(taken);
+  return true;
+}
+
+// chunk-size [ chunk-ext ] CRLF, and the CRLF behind data (RFC 9112 7.1). Extensions are dropped.
+bool BodyReader::TakeByte(char c) {
+  switch (chunk_) {
+    case Chunk::kFirstDigit:
+      left_ = digits_ = 0;
+      chunk_ = Chunk::kDigit;
+      if (HexValue(c) < 0) return false;
+      [[fallthrough]];
+    case Chunk::kDigit:
+      if (const int value = HexValue(c); value >= 0) {
+        left_ = left_ * 16 + static_cast<uint64_t>(value);
+        return ++digits_ <= kMaxSizeDigits;
+      }
+      chunk_ = c == ';' ? Chunk::kExtension : Chunk::kSizeLf;
+      return c == ';' || c == '\r';
+    case Chunk::kExtension:
+      if (c == '\r') {
+        chunk_ = Chunk::kSizeLf;
+        return true;
+      }
+      if (static_cast<unsigned char>(c) < 0x20 ? c != '\t' : c == 0x7f) return false;
+      return ++extension_bytes_ <= kMaxExtensionBytes;
+    case Chunk::kSizeLf:
+      chunk_ = left_ == 0 ? Chunk::kTrailers : Chunk::kData;
+      return c == '\n';
+    case Chunk::kDataCr:
+      chunk_ = Chunk::kDataLf;
+      return c == '\r';
+    case Chunk::kDataLf:
+      chunk_ = Chunk::kFirstDigit;
+      return c == '\n';
+    case Chunk::kData:
+    case Chunk::kTrailers:
+      break;
+  }
+  return false;
 }
 
 BodyReader::Result BodyReader::ReadTrailers(base::Buffer& in, const Options& options, Trailers* trailers,
@@ -148,9 +147,7 @@ BodyReader::Result BodyReader::ReadTrailers(base::Buffer& in, const Options& opt
   }
   const size_t bytes = scanner_.size();
   Trailers parsed;
-  char* text = TakeInto(parsed.arena(), in, bytes);
-  llhttp_resume(parser_);
-  *failure = ParseTrailers(parser_, text, bytes, options, &parsed);
+  *failure = ParseTrailers(in, bytes, options, &parsed);
   if (failure->failed()) return Result::kBroken;
   if (options.enable_trailers) {
     auto& entries = parsed.mutable_entries();

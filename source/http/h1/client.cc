@@ -78,7 +78,6 @@ class Client final : public ClientCodec, private ClientStream {
   base::Buffer* const out_;
   ClientEvents* const events_;
   ResponseEvents* receiver_ = nullptr;  // of the stream there is
-  llhttp_t parser_;
   HeadScanner scanner_;
   BodyReader body_;
   BodyWriter writer_;
@@ -164,8 +163,7 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
   Framing framing;
   const size_t bytes = scanner_.size();
   scanner_.Reset();
-  InitParser(&parser_, HTTP_RESPONSE);
-  *failure = ParseHead(&parser_, TakeInto(head.headers.arena(), in, bytes), bytes, options_, &head.headers, &parsed);
+  *failure = ParseHead(HeadKind::kResponse, in, bytes, options_, &head.headers, &parsed);
   if (!failure->failed()) *failure = StartResponse(&head, parsed, &framing);
   if (failure->failed()) return false;
 
@@ -188,7 +186,7 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
   if (!keep_alive_) reusable_ = false;
   if (!end) {
     state_ = State::kBody;
-    body_.Start(framing, &parser_);
+    body_.Start(framing);
     receiver_->OnHead(std::move(head), false);
     return true;
   }

@@ -5,8 +5,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "llhttp.h"
 
 namespace heddle::http::h1 {
 namespace {
@@ -31,7 +31,6 @@ struct Collector {
   absl::string_view name = {};
   char* value = nullptr;
   size_t value_bytes = 0;
-  bool message_complete = false;
   Failure failure = {};
 
   int Fail(const Failure& why) {
@@ -90,10 +89,6 @@ int OnField(llhttp_t* parser, const char* at, size_t bytes) { return Of(parser).
 int OnValue(llhttp_t* parser, const char* at, size_t bytes) { return Of(parser).Value(const_cast<char*>(at), bytes); }
 int OnValueComplete(llhttp_t* parser) { return Of(parser).ValueComplete(); }
 int OnHeadersComplete(llhttp_t*) { return HPE_PAUSED; }
-int OnMessageComplete(llhttp_t* parser) {
-  Of(parser).message_complete = true;
-  return HPE_PAUSED;
-}
 
 llhttp_settings_t MakeSettings() {
   llhttp_settings_t settings;
@@ -103,7 +98,6 @@ llhttp_settings_t MakeSettings() {
   settings.on_header_value = OnValue;
   settings.on_header_value_complete = OnValueComplete;
   settings.on_headers_complete = OnHeadersComplete;
-  settings.on_message_complete = OnMessageComplete;
   return settings;
 }
 
@@ -125,16 +119,45 @@ Failure FailureOf(llhttp_errno_t error) {
   }
 }
 
-// Runs the parser over one whole block; it must pause exactly at the end.
-Failure Run(llhttp_t* parser, char* text, size_t bytes, Collector* collector) {
+// Runs llhttp over one whole head, writable; it must pause exactly at the end.
+Failure Run(llhttp_t* parser, HeadKind kind, char* text, size_t bytes, Collector* collector) {
+  llhttp_init(parser, kind == HeadKind::kRequest ? HTTP_REQUEST : HTTP_RESPONSE, &HeadSettings());
+  // These two conflicts are judged by Examine*Framing, which knows what to answer.
+  llhttp_set_lenient_chunked_length(parser, 1);
+  llhttp_set_lenient_transfer_encoding(parser, 1);
   parser->data = collector;
-  parser->settings = const_cast<llhttp_settings_t*>(&HeadSettings());
   const llhttp_errno_t error = llhttp_execute(parser, text, bytes);
-  parser->data = nullptr;
   if (collector->failure.failed()) return collector->failure;
   if (error != HPE_PAUSED) return error == HPE_OK ? kBadRequest : FailureOf(error);
   if (llhttp_get_error_pos(parser) != text + bytes) return kBadRequest;
   return {};
+}
+
+void CopyFront(base::Buffer& in, char* text, size_t bytes) {
+  for (size_t taken = 0; taken < bytes;) {
+    const absl::string_view run = in.Front().substr(0, bytes - taken);
+    std::memcpy(text + taken, run.data(), run.size());
+    taken += run.size();
+    in.Consume(run.size());
+  }
+}
+
+// method SP target SP "HTTP/x.y" CRLF and nothing else; llhttp takes more blanks, and other protocols.
+bool PlainRequestLine(absl::string_view text, absl::string_view method, absl::string_view target) {
+  constexpr absl::string_view kProtocol = " HTTP/";
+  constexpr size_t kVersion = 3;
+  const size_t target_end = method.size() + 1 + target.size();
+  return text.data() + method.size() + 1 == target.data() &&
+         text.substr(target_end, kProtocol.size()) == kProtocol &&
+         text.find('\r') == target_end + kProtocol.size() + kVersion;
+}
+
+// llhttp compiled loosely lets tabs, form feeds and bytes above 0x7f into a target.
+bool VisibleAscii(absl::string_view text) {
+  for (const char c : text) {
+    if (c <= 0x20 || c == 0x7f) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -181,54 +204,45 @@ HeadScanner::Result HeadScanner::Scan(const base::Buffer& in, size_t max_bytes) 
   return scanned_ > max_bytes || count == kSlices ? Result::kTooLarge : Result::kMore;
 }
 
-char* TakeInto(Arena& arena, base::Buffer& in, size_t bytes) {
-  char* const text = arena.Allocate(bytes);
-  for (size_t taken = 0; taken < bytes;) {
-    const absl::string_view run = in.Front().substr(0, bytes - taken);
-    std::memcpy(text + taken, run.data(), run.size());
-    taken += run.size();
-    in.Consume(run.size());
-  }
-  return text;
-}
-
-void InitParser(llhttp_t* parser, llhttp_type_t type) {
-  llhttp_init(parser, type, &HeadSettings());
-  // These two conflicts are judged by Examine*Framing, which knows what to answer.
-  llhttp_set_lenient_chunked_length(parser, 1);
-  llhttp_set_lenient_transfer_encoding(parser, 1);
-}
-
-Failure ParseHead(llhttp_t* parser, char* text, size_t bytes, const Options& options, Headers* headers,
+Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& options, Headers* headers,
                   ParsedHead* head) {
-  const bool request = llhttp_get_type(parser) == HTTP_REQUEST;
+  const bool request = kind == HeadKind::kRequest;
   Collector collector{.headers = headers,
                       .options = &options,
                       .head = head,
                       .max_entries = options.max_headers_count,
                       .request = request};
-  const Failure failure = Run(parser, text, bytes, &collector);
+  char* const text = headers->arena().Allocate(bytes);
+  CopyFront(in, text, bytes);
+  llhttp_t parser;
+  const Failure failure = Run(&parser, kind, text, bytes, &collector);
   if (failure.failed()) return failure;
-  head->major = llhttp_get_http_major(parser);
-  head->minor = llhttp_get_http_minor(parser);
+  head->major = llhttp_get_http_major(&parser);
+  head->minor = llhttp_get_http_minor(&parser);
   if (request) {
-    head->method = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(parser)));
+    head->method = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser)));
+    if (!PlainRequestLine({text, bytes}, head->method, head->target)) return kBadRequest;
+    if (!VisibleAscii(head->target)) return {400, "http1.invalid_url"};
   } else {
-    head->status = llhttp_get_status_code(parser);
+    head->status = llhttp_get_status_code(&parser);
   }
   return {};
 }
 
-Failure ParseTrailers(llhttp_t* parser, char* text, size_t bytes, const Options& options, Headers* trailers) {
+Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, Headers* trailers) {
+  // llhttp reads them as the fields of a request, which they follow the grammar of.
+  constexpr absl::string_view kLine = "GET / HTTP/1.1\r\n";
   ParsedHead unused;
   Collector collector{.headers = trailers,
                       .options = &options,
                       .head = &unused,
                       .max_entries = options.max_headers_count,
-                      .request = llhttp_get_type(parser) == HTTP_REQUEST};
-  const Failure failure = Run(parser, text, bytes, &collector);
-  if (failure.failed()) return failure;
-  return collector.message_complete ? Failure{} : kBadRequest;
+                      .request = true};
+  char* const text = trailers->arena().Allocate(kLine.size() + bytes);
+  kLine.copy(text, kLine.size());
+  CopyFront(in, text + kLine.size(), bytes);
+  llhttp_t parser;
+  return Run(&parser, HeadKind::kRequest, text, kLine.size() + bytes, &collector);
 }
 
 namespace {

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "llhttp.h"
 #include "source/base/buffer.h"
 #include "source/http/h1/codec.h"
 #include "source/http/headers.h"
@@ -46,9 +45,6 @@ class HeadScanner {
   bool broken_ = false;
 };
 
-// Moves the first `bytes` of `in` into one piece of the arena.
-char* TakeInto(Arena& arena, base::Buffer& in, size_t bytes);
-
 // What llhttp makes of a head. Views point into the Headers' arena.
 struct ParsedHead {
   absl::string_view target;     // requests
@@ -57,13 +53,14 @@ struct ParsedHead {
   uint8_t major = 0, minor = 0;
 };
 
-// Runs `parser` (made by llhttp_init with HeadSettings()) over `text`, which must be one whole head in the arena of
-// `headers`, writable: names are lowered in place. Fields are appended to `headers`. The parser is left paused at the
-// start of the body.
-Failure ParseHead(llhttp_t* parser, char* text, size_t bytes, const Options& options, Headers* headers, ParsedHead* head);
-// The same for the trailers of a chunked body: `parser` has paused behind the last chunk's size.
-Failure ParseTrailers(llhttp_t* parser, char* text, size_t bytes, const Options& options, Headers* trailers);
-void InitParser(llhttp_t* parser, llhttp_type_t type);
+enum class HeadKind : uint8_t { kRequest, kResponse };
+
+// Takes the first `bytes` of `in`, which must be one whole head, into the arena of `headers` and runs llhttp over them.
+// Fields are appended to `headers`, names in lower case.
+Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& options, Headers* headers,
+                  ParsedHead* head);
+// The same for the trailers of a chunked body: fields and an empty line.
+Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, Headers* trailers);
 
 enum class BodyKind : uint8_t { kNone, kLength, kChunked, kUntilEof };
 

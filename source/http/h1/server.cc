@@ -89,7 +89,6 @@ class Server final : public ServerCodec, private ServerStream {
   base::Buffer* const out_;
   ServerEvents* const events_;
   RequestEvents* receiver_ = nullptr;   // of the stream there is
-  llhttp_t parser_;
   HeadScanner scanner_;
   BodyReader body_;
   BodyWriter writer_;
@@ -189,8 +188,7 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
   Framing framing;
   const size_t bytes = scanner_.size();
   scanner_.Reset();
-  InitParser(&parser_, HTTP_REQUEST);
-  *failure = ParseHead(&parser_, TakeInto(head.headers.arena(), in, bytes), bytes, options_, &head.headers, &parsed);
+  *failure = ParseHead(HeadKind::kRequest, in, bytes, options_, &head.headers, &parsed);
   if (!failure->failed()) *failure = StartRequest(&head, parsed, &framing);
   if (failure->failed()) return false;
 
@@ -199,7 +197,7 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
   const bool tunnel = connect_ || !upgrade_.empty();
   const bool end = framing.kind == BodyKind::kNone && !tunnel;
   state_ = framing.kind != BodyKind::kNone ? State::kBody : tunnel ? State::kUpgrading : State::kWait;
-  body_.Start(framing, &parser_);
+  body_.Start(framing);
   if (!keep_alive_) events_->OnPeerDraining();
   RequestEvents* receiver = events_->OnRequest(this, std::move(head), end);
   if (response_ != Response::kNone) receiver_ = receiver;
