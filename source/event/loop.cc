@@ -1,6 +1,7 @@
 #include "source/event/loop.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 
 #include "source/base/buffer.h"
 #include "source/base/status.h"
+#include "source/event/memory.h"
 
 namespace heddle::event {
 namespace {
@@ -16,6 +18,7 @@ namespace {
 constexpr absl::Duration kTrimPeriod = absl::Seconds(1);
 
 event_base* NewBase() {
+  SetLibeventMemory();
   event_config* config = event_config_new();
   HEDDLE_CHECK(config != nullptr);
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -48,7 +51,7 @@ Loop::Loop(const LoopOptions& options)
   tick_ = event_new(
       base_, -1, 0, [](int, short, void*) {}, nullptr);
   HEDDLE_CHECK(tick_ != nullptr);
-  trim_ = std::make_unique<Timer>(*this, [] { base::Buffer::TrimFreeBlocks(); });
+  trim_ = std::make_unique<Timer>(*this, [this] { Trim(); });
 }
 
 Loop::~Loop() {
@@ -171,6 +174,19 @@ void Loop::RunActivated() {
 void Loop::TrimBuffersLater() {
   if (base::Buffer::FreeBlocks() > base::Buffer::kKeepBlocks && !trim_->running())
     trim_->Start(kTrimPeriod);
+}
+
+void Loop::ReleaseMemorySoon() {
+  release_memory_ = true;
+  if (!trim_->running()) trim_->Start(kTrimPeriod / 4);
+}
+
+void Loop::Trim() {
+  base::Buffer::TrimFreeBlocks();
+  if (!std::exchange(release_memory_, false)) return;
+  // Connections of one burst are spread over pages that later ones share: only a walk over the heap
+  // finds the holes.
+  malloc_trim(0);
 }
 
 // ---------------------------------------------------------------------------------------------------------

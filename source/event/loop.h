@@ -77,6 +77,10 @@ class Loop {
   // iteration if it was called already in this one.
   void MarkDirty(EndOfIteration* what);
 
+  // Gives memory that was freed back to the system, a little later and once: for whoever sees a
+  // burst end.
+  void ReleaseMemorySoon();
+
   // Monotonic time, read at most once per iteration: cheap, and the same for everything in the
   // iteration.
   base::Micros Now() const {
@@ -105,6 +109,7 @@ class Loop {
   void DestroyDoomed();
   void DrainPosts();
   void TrimBuffersLater();
+  void Trim();
   // The heap of armed timers: timers_[0] is the earliest. Each timer knows its place.
   void HeapInsert(Timer* timer);
   void HeapRemove(size_t at);
@@ -130,6 +135,7 @@ class Loop {
   std::vector<FileEvents*> activating_;
   std::vector<std::unique_ptr<Destroyable>> doomed_;
   std::unique_ptr<Timer> trim_;
+  bool release_memory_ = false;  // when trim_ fires
   absl::Mutex mutex_;
   std::vector<std::function<void()>> posts_ ABSL_GUARDED_BY(mutex_);
 };

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <utility>
@@ -15,12 +16,21 @@ namespace heddle::net {
 namespace {
 
 // Usual requests and responses fit the first; a peer that fills it gets the second.
-constexpr size_t kReadBytes = 16 * 1024;
+constexpr size_t kReadBytes = base::Buffer::kBlockBytes - 64;  // fits one block
 constexpr size_t kBigReadBytes = 64 * 1024;
 // Per wake-up, so that one busy peer does not keep the others waiting.
 constexpr size_t kTurnBytes = 512 * 1024;
 
 std::atomic<uint64_t> g_next_id{1};
+
+// This thread's connections, to see when many of them went: their memory should go back to the
+// system.
+struct Census {
+  size_t alive = 0;
+  size_t most = 0;  // since the last release
+};
+constexpr size_t kBurst = 512;
+thread_local Census t_census;
 
 }  // namespace
 
@@ -55,11 +65,16 @@ Connection::Connection(event::Loop& loop, int fd, std::unique_ptr<Transport> tra
       id_(g_next_id.fetch_add(1, std::memory_order_relaxed)),
       created_(loop.Now()) {
   SetEvents(events);
+  t_census.most = std::max(t_census.most, ++t_census.alive);
 }
 
 Connection::~Connection() {
   SetEvents(nullptr);
   file_.reset();  // before the descriptor
+  --t_census.alive;
+  if (t_census.most < kBurst || t_census.alive > t_census.most / 4) return;
+  t_census.most = t_census.alive;
+  loop_.ReleaseMemorySoon();
 }
 
 std::unique_ptr<Connection> Connection::Accepted(event::Loop& loop, int fd,
@@ -274,7 +289,12 @@ void Connection::ReadSome() {
     if (!ReadOnce()) return;
   }
   if (left && bytes_read_ == start && reading_ && state_ == State::kOpen && events_ != nullptr) {
+    const size_t before = in_.size();
     events_->OnData(in_, false);
+    // The kernel still holds some, and tells of it no more: go on, unless the owner took nothing.
+    if (readable_ && reading_ && state_ == State::kOpen && in_.size() < before) {
+      file_->Activate(event::FileEvents::kRead);
+    }
   }
 }
 
@@ -282,7 +302,7 @@ void Connection::ReadSome() {
 bool Connection::ReadOnce() {
   const IoResult result = transport_->Read(fd_.get(), in_, big_reads_ ? kBigReadBytes : kReadBytes);
   bytes_read_ += result.bytes;
-  big_reads_ = result.bytes >= kReadBytes - 64;
+  big_reads_ = result.bytes >= kReadBytes;
   if (result.drained && !hang_up_) readable_ = false;
   switch (result.outcome) {
     case IoOutcome::kProgress:
