@@ -1,8 +1,8 @@
 // Every resource the process holds, by type and name, with its last good value; and the snapshot
 // they make together. Main thread only.
 //
-//   absl::Status status = store.Put(Type::kListener, resource);   // decode, check, keep; error
-//   text for the NACK std::shared_ptr<const proxy::Snapshot> snapshot = store.Build();
+//   absl::Status status = store.Put(Type::kListener, &resource);  // error: the NACK's text
+//   std::shared_ptr<const proxy::Snapshot> snapshot = store.Build();
 //
 // What a resource still waits for (routes, endpoints, secrets, names) keeps its old form in the
 // snapshot, or stays out of it when there is none; after kFetchTimeout the waiting for routes and

@@ -3,9 +3,9 @@
 // restart takes it. Wire: istio.v1.auth.IstioCertificateService.CreateCertificate. Main thread
 // only.
 //
-//   Identity identity(loop, random, clock, options, last_good, [&](const config::Secret&
-//   certificate, roots) { ... }); identity.Start(); identity.Renew();                            //
-//   at once: the control plane asked for a rotation
+//   Identity identity(loop, random, clock, options, last_good, [&](const auto& made) { ... });
+//   identity.Start();
+//   identity.Renew();      // at once: the control plane asked for a rotation
 #pragma once
 
 #include <functional>

@@ -1,0 +1,154 @@
+// Resources in, snapshots out: what waits, what is kept, what is refused.
+#include <catch2/catch.hpp>
+
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "source/filter/catalogue/catalogue.h"
+#include "source/xds/config_store.h"
+#include "source/yaml/yaml.h"
+#include "test/support/test_ca.h"
+
+namespace heddle::xds {
+namespace {
+
+struct Bench {
+  Bench()
+      : sheet(registry.AddSheet()),
+        store({.loop = loop,
+               .registry = registry,
+               .sheet = sheet,
+               .random = random,
+               .resolver = nullptr,
+               .log_files = logs,
+               .span_queues = queues,
+               .catalogue = filter::AllFilters(),
+               .on_change = [] {}}) {}
+
+  template <typename Message>
+  absl::Status Put(Type type, const std::string& yaml) {
+    Message message;
+    const absl::Status parsed = yaml::Decode(yaml, &message, {.file = "test"});
+    INFO(parsed.message());
+    REQUIRE(parsed.ok());
+    Resource resource{.name = "", .version = "1", .bytes = message.SerializeAsString()};
+    return store.Put(type, &resource);
+  }
+  absl::Status PutCluster(const std::string& yaml) { return Put<envoy::config::cluster::v3::Cluster>(Type::kCluster, yaml); }
+  absl::Status PutListener(const std::string& yaml) {
+    return Put<envoy::config::listener::v3::Listener>(Type::kListener, yaml);
+  }
+
+  event::Loop loop;
+  stats::Registry registry;
+  stats::Sheet& sheet;
+  base::Random random{1};
+  observe::LogFiles logs;
+  observe::SpanQueues queues;
+  ConfigStore store;
+};
+
+constexpr char kEdsCluster[] =
+    "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}, service_name: c-endpoints}}";
+constexpr char kEndpoints[] =
+    "{cluster_name: c-endpoints, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, "
+    "port_value: 80}}}}]}]}";
+constexpr char kListener[] = R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8080}},
+ filter_chains: [{filters: [{name: hcm, typed_config: {
+ "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
+ stat_prefix: x, rds: {route_config_name: r, config_source: {ads: {}}},
+ http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+ }}]}]})";
+constexpr char kRoutes[] = "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c}}]}]}";
+
+SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wanted follow") {
+  Bench bench;
+  REQUIRE(bench.PutCluster(kEdsCluster).ok());
+  REQUIRE(bench.PutListener(kListener).ok());
+  CHECK(bench.store.Wanted(Type::kEndpoint) == std::set<std::string>{"c-endpoints"});
+  CHECK(bench.store.Wanted(Type::kRoute) == std::set<std::string>{"r"});
+  auto snapshot = bench.store.Build();
+  CHECK(snapshot->clusters.empty());
+  CHECK(snapshot->listeners.empty());
+  CHECK(bench.store.waiting().size() == 2);
+
+  REQUIRE(bench.Put<envoy::config::endpoint::v3::ClusterLoadAssignment>(Type::kEndpoint, kEndpoints).ok());
+  REQUIRE(bench.Put<envoy::config::route::v3::RouteConfiguration>(Type::kRoute, kRoutes).ok());
+  snapshot = bench.store.Build();
+  REQUIRE(snapshot->clusters.count("c") == 1);
+  CHECK(snapshot->clusters.at("c")->hosts.size() == 1);
+  CHECK(snapshot->listeners.size() == 1);
+  CHECK(snapshot->routes.count("r") == 1);
+  CHECK(bench.store.waiting().empty());
+
+  WHEN("nothing changed, the parts are the same objects") {
+    const auto again = bench.store.Build();
+    CHECK(again->listeners[0] == snapshot->listeners[0]);
+    CHECK(again->routes.at("r") == snapshot->routes.at("r"));
+    CHECK(again->clusters.at("c") == snapshot->clusters.at("c"));
+  }
+  WHEN("a bad form comes, the good one goes on and the error names the field") {
+    const absl::Status status =
+        bench.PutCluster("{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, connect_timeout: -1s}");
+    CHECK_THAT(std::string(status.message()), Catch::Contains("connect_timeout"));
+    CHECK(bench.store.Build()->clusters.at("c") == snapshot->clusters.at("c"));
+    CHECK_FALSE(bench.store.held(Type::kCluster).at("c").error.empty());
+  }
+  WHEN("the listener is removed, it is gone from the snapshot") {
+    bench.store.Remove(Type::kListener, "l");
+    CHECK(bench.store.Build()->listeners.empty());
+    CHECK(bench.store.Wanted(Type::kRoute).empty());
+  }
+  WHEN("state of the world leaves the cluster out, it is gone") {
+    bench.store.KeepOnly(Type::kCluster, {});
+    CHECK(bench.store.Build()->clusters.empty());
+  }
+}
+
+SCENARIO("a listener is not opened without its certificate, and keeps its TLS context when nothing changed") {
+  Bench bench;
+  const std::string listener = R"({name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 8443}},
+   filter_chains: [{filters: [{name: tcp, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: c}}],
+   transport_socket: {name: tls, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext,
+   common_tls_context: {tls_certificate_sds_secret_configs: [{name: default, sds_config: {ads: {}}}]}}}}]})";
+  REQUIRE(bench.PutListener(listener).ok());
+  CHECK(bench.store.Wanted(Type::kSecret) == std::set<std::string>{"default"});
+  CHECK(bench.store.Build()->listeners.empty());
+  CHECK(bench.store.waiting() == std::vector<std::string>{"listener tls waits for secret default"});
+
+  const test::TestCa ca("root");
+  const auto issue = [&] {
+    const auto made = ca.Issue({.uri_sans = {"spiffe://td/ns/a/sa/b"}});
+    config::Secret secret;
+    secret.name = "default";
+    secret.certificate = config::Certificate{.chain_pem = made.chain_pem, .key_pem = made.key_pem};
+    return secret;
+  };
+  REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kOwn, issue()).ok());
+  const auto first = bench.store.Build();
+  REQUIRE(first->listeners.size() == 1);
+  CHECK(first->listeners[0]->chains[0].transport != nullptr);
+  CHECK(bench.store.Build()->listeners[0] == first->listeners[0]);
+
+  // A new certificate: a new context for new handshakes, the same configuration, so nothing is drained.
+  REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kOwn, issue()).ok());
+  const auto second = bench.store.Build();
+  CHECK(second->listeners[0] != first->listeners[0]);
+  CHECK(second->listeners[0]->config == first->listeners[0]->config);
+
+  config::Secret broken = issue();
+  broken.certificate->key_pem = "not a key";
+  const absl::Status refused = bench.store.PutLocalSecret(Secrets::Origin::kOwn, broken);
+  CHECK_FALSE(refused.ok());
+  CHECK_THAT(std::string(refused.message()), !Catch::Contains("not a key"));
+}
+
+}  // namespace
+}  // namespace heddle::xds
