@@ -122,11 +122,9 @@ void SetRewrite(const model::Rewrite& in, const model::RouteMatch& match, route:
 // False when no backend has a share.
 bool SetBackends(const model::RouteRule& rule, const ServicePort& port, route::RouteAction* out) {
   std::vector<const model::RouteBackend*> used;
-  uint32_t total = 0;
   for (const model::RouteBackend& one : rule.backends) {
     if (one.weight == 0) continue;
     used.push_back(&one);
-    total += one.weight;
   }
   if (used.empty()) return false;
   const auto name = [&](const model::RouteBackend& one) {
@@ -143,8 +141,6 @@ bool SetBackends(const model::RouteRule& rule, const ServicePort& port, route::R
     to->mutable_weight()->set_value(one->weight);
     SetHeaderChanges(one->request_headers, one->response_headers, to);
   }
-  // Deprecated, but old gRPC clients take the sum to be 100 when it is not said.
-  if (total != 100) out->mutable_weighted_clusters()->mutable_total_weight()->set_value(total);
   return true;
 }
 

@@ -98,14 +98,8 @@ SCENARIO("weights become weighted clusters, without those that have none") {
           std::string("prefix /") + kIdempotent +
               " -> to 95xreviews-v1.bookshop:9080 5xreviews-v2.bookshop:9080\n"
               "prefix / -> to 95xreviews-v1.bookshop:9080 5xreviews-v2.bookshop:9080\n");
-  // gRPC's clients take 100 when nothing is said; Envoy dislikes the field.
+  // Envoy calls it deprecated.
   REQUIRE_FALSE(host.routes(0).route().weighted_clusters().has_total_weight());
-  REQUIRE(Reviews(Rules("  - backendRefs: [{name: reviews-v1}, {name: reviews-v2}]\n"))
-              .routes(0)
-              .route()
-              .weighted_clusters()
-              .total_weight()
-              .value() == 2);
 }
 
 SCENARIO("a proxy that may call a service is given the backends of its routes as well") {
