@@ -6,8 +6,11 @@
 
 #include <memory>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 
 namespace heddle::heddlectl {
@@ -90,9 +93,13 @@ absl::StatusOr<Fetched> Fetch(const std::string& base, const std::string& path,
 }
 
 std::string EncodeQuery(const std::string& text) {
-  char* const encoded = evhttp_uriencode(text.data(), static_cast<ev_ssize_t>(text.size()), 0);
-  std::string out(encoded == nullptr ? "" : encoded);
-  ::free(encoded);
+  std::string out;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("-._~", absl::string_view(&c, 1)))
+      out.push_back(c);
+    else
+      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
+  }
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "control_plane/serve/grpc_server.h"
 
 #include <grpc/grpc_security_constants.h>
+#include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/server_credentials.h>
@@ -79,6 +80,21 @@ Credentials CredentialsOf(const grpc::GenericCallbackServerContext& context) {
   if (found != context.client_metadata().end())
     out.authorization.assign(found->second.data(), found->second.size());
   return out;
+}
+
+// gRPC's own words (failed handshakes and the like) become lines of our log.
+void LogOfGrpc(gpr_log_func_args* line) {
+  switch (line->severity) {
+    case GPR_LOG_SEVERITY_ERROR:
+      HEDDLE_LOG(kWarning, "grpc") << line->message;
+      return;
+    case GPR_LOG_SEVERITY_INFO:
+      HEDDLE_LOG(kDebug, "grpc") << line->message;
+      return;
+    case GPR_LOG_SEVERITY_DEBUG:
+      HEDDLE_LOG(kTrace, "grpc") << line->message;
+      return;
+  }
 }
 
 // A call that is answered with an error at once.
@@ -193,6 +209,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const Authenticator& authenticator,
                                                               Handlers handlers) {
   namespace creds = grpc::experimental;
+  gpr_set_log_function(&LogOfGrpc);
   auto out = std::unique_ptr<GrpcServer>(new GrpcServer());
   out->service_ = std::make_unique<Service>(hub, authenticator, std::move(handlers));
 

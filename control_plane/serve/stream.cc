@@ -193,10 +193,28 @@ std::optional<Response> Stream::Next(const View& view, absl::Time now) {
 }
 
 bool Stream::Settled(const View& view) const {
-  return std::all_of(types_.begin(), types_.end(), [&](const TypeState& state) {
+  const bool answered = std::all_of(types_.begin(), types_.end(), [&](const TypeState& state) {
     return !state.started ||
            (state.waiting.empty() && !state.dirty && state.done == view.Of(state.type));
   });
+  if (!answered) return false;
+  const auto everything = [](const TypeState& state) { return state.wildcard; };
+  if (Rejecting() || std::none_of(types_.begin(), types_.end(), everything)) return true;
+  return Covers(view);
+}
+
+bool Stream::Covers(const View& view) const {
+  for (const Type type : {Type::kCluster, Type::kEndpoints, Type::kListener, Type::kRoutes}) {
+    const TypeSet& set = *view.Of(type);
+    const auto state = std::find_if(types_.begin(), types_.end(),
+                                    [&](const TypeState& one) { return one.type == type; });
+    const bool started = state != types_.end() && state->started;
+    if (!started && (HasWildcard(type) || !set.resources.empty())) return false;
+    if (!started) continue;
+    for (const ResourceRef& resource : set.resources)
+      if (state->held.Find(resource->name) == nullptr) return false;
+  }
+  return true;
 }
 
 bool Stream::Rejecting() const {

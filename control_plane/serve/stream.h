@@ -88,7 +88,9 @@ class Stream {
 
   // The next response to send, or nothing. Counts as sent.
   std::optional<Response> Next(const View& view, absl::Time now);
-  // Nothing to send and every response answered: the client has `view`.
+  // Nothing to send and every response answered: the client has `view`. A client of everything (a
+  // sidecar) must also have come to ask for all that the view holds: right after it took the
+  // clusters it has yet to ask for their endpoints.
   bool Settled(const View& view) const;
   // Some type's latest answer was a rejection.
   bool Rejecting() const;
@@ -160,6 +162,7 @@ class Stream {
   StreamCounters counters_;
 
  private:
+  bool Covers(const View& view) const;
   bool MayRemove(absl::Time now);
   std::optional<Response> Try(TypeState& state, const std::shared_ptr<const TypeSet>& set,
                               bool removing, absl::Time now);

@@ -103,11 +103,7 @@ void HttpServer::OnRequest(evhttp_request* request, void* self) {
   HttpRequest in;
   in.method = evhttp_request_get_command(request) == EVHTTP_REQ_POST ? "POST" : "GET";
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
-  if (const char* path = evhttp_uri_get_path(uri)) {
-    char* decoded = evhttp_uridecode(path, 0, nullptr);
-    in.path = decoded == nullptr ? path : decoded;
-    ::free(decoded);
-  }
+  if (const char* path = evhttp_uri_get_path(uri)) in.path = path;
   in.query = QueryOf(evhttp_uri_get_query(uri));
   const char* guard =
       evhttp_find_header(evhttp_request_get_input_headers(request), "x-heddle-admin");

@@ -18,7 +18,7 @@ namespace heddle::status {
 
 struct HttpRequest {
   std::string method;  // "GET" (also for HEAD) or "POST"
-  std::string path;    // decoded, without the query
+  std::string path;    // as sent, without the query
   std::map<std::string, std::string> query;
   bool guarded =
       false;  // has the header "x-heddle-admin: 1", which no page of another site can add

@@ -109,7 +109,6 @@ SCENARIO("delta: a wildcard client gets everything once, then only what changed"
   CHECK_FALSE(peer.Settled());
   peer.Answer(Type::kCluster, "1");
   CHECK(peer.Next().empty());
-  CHECK(peer.Settled());
   CHECK(peer.stream.Report()[0].acked_version == peer.world.view.Of(Type::kCluster)->version);
 
   peer.world.With(Type::kCluster, {{"a", "1"}, {"b", "2"}, {"c", "1"}});
@@ -117,6 +116,28 @@ SCENARIO("delta: a wildcard client gets everything once, then only what changed"
   peer.world.With(Type::kCluster, {{"a", "1"}, {"c", "1"}});
   CHECK(peer.Next() == "CDS#3[]-[b]");
   CHECK(peer.Next().empty());
+}
+
+SCENARIO("a sidecar is settled when it asked for, and answered, everything it is to have") {
+  DeltaPeer peer;
+  peer.world.With(Type::kCluster, {{"a", "1"}})
+      .With(Type::kEndpoints, {{"a", "1"}})
+      .With(Type::kListener, {{"l", "1"}})
+      .With(Type::kRoutes, {{"r", "1"}});
+  int nonce = 0;
+  for (const Type type : {Type::kCluster, Type::kEndpoints, Type::kListener, Type::kRoutes}) {
+    CHECK_FALSE((nonce > 0 && peer.Settled()));
+    const bool named = !HasWildcard(type);
+    peer.Send(type, named ? std::vector<std::string>{type == Type::kRoutes ? "r" : "a"}
+                          : std::vector<std::string>{});
+    CHECK_FALSE(peer.Next().empty());
+    peer.Answer(type, absl::StrCat(++nonce));
+    CHECK(peer.Next().empty());
+  }
+  CHECK(peer.Settled());
+  peer.world.With(Type::kRoutes, {{"r", "1"}, {"s", "1"}});
+  CHECK(peer.Next().empty());
+  CHECK_FALSE(peer.Settled());
 }
 
 SCENARIO("delta: a client that never answers is not filled up") {
@@ -396,7 +417,6 @@ SCENARIO("sotw: a wildcard client gets the whole set whenever one of it changed"
   CHECK(peer.Next() == "CDS#1[a=1 b=1]");
   peer.Send(Type::kCluster, {}, "1");
   CHECK(peer.Next().empty());
-  CHECK(peer.Settled());
   peer.world.With(Type::kCluster, {{"a", "1"}, {"b", "2"}});
   CHECK(peer.Next() == "CDS#2[a=1 b=2]");
   peer.Send(Type::kCluster, {}, "2");
