@@ -264,6 +264,7 @@ void Stream::CountFinished() {
   const int status = record_.status;
   if (status >= 100 && status < 600) sheet.Add(stats.rq_xx[static_cast<size_t>(status / 100)]);
   if (record_.response != nullptr) sheet.Add(stats.rq_completed);
+  if (absl::StartsWith(record_.details, "rbac_access_denied")) sheet.Add(stats.rbac_denied);
   sheet.Record(stats.rq_time, static_cast<uint64_t>(record_.finished - record_.started));
 }
 

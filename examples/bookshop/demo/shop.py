@@ -101,7 +101,7 @@ class Shop:
         pod = self.pods[workload.name]
         argv = [self.program("heddle-proxy"), "--control", f"{self.control.address}:15010", "--namespace", NAMESPACE,
                 "--service-account", workload.role, "--workload", workload.name, "--address", pod.address,
-                "--token-file", token, "--control-ca", os.path.join(self.work, "control", "ca.crt"), "--state-dir", state,
+                "--token-file", token, "--control-ca", self.root_certificate(), "--state-dir", state,
                 "--admin-address", self.admin_address(pod)]
         if self.intercept:
             argv.append("--intercept")
@@ -110,6 +110,12 @@ class Shop:
             log = self.processes.log_path("sidecar-" + workload.name)
             open(log, "ab").close()
         self.processes.start("sidecar-" + workload.name, pod.command(argv, uid=netns.PROXY_UID))
+
+    def root_certificate(self):
+        """What a sidecar is given to know its control plane by: a copy, because the CA's own folder is closed."""
+        path = os.path.join(self.work, "root.crt")
+        shutil.copyfile(os.path.join(self.work, "control", "ca.crt"), path)
+        return path
 
     def admin_address(self, pod):
         return "127.0.0.1:15000" if self.intercept else f"{pod.address}:15000"
