@@ -146,7 +146,8 @@ absl::Status DecodeBalancer(const Pb& in, const Path& at, Context& context, Out*
   return absl::OkStatus();
 }
 
-absl::Status DecodeThresholds(const cluster::CircuitBreakers::Thresholds& in, const Path& at, config::Limits* out) {
+absl::Status DecodeThresholds(const cluster::CircuitBreakers::Thresholds& in, const Path& at, Context& context,
+                              config::Limits* out) {
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_connections(), in.max_connections(), at.Field("max_connections"), 0, kMaxUint,
                               &out->max_connections));
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_pending_requests(), in.max_pending_requests(),
@@ -156,6 +157,7 @@ absl::Status DecodeThresholds(const cluster::CircuitBreakers::Thresholds& in, co
   HEDDLE_RETURN_IF_ERROR(
       Uint(in.has_max_retries(), in.max_retries(), at.Field("max_retries"), 0, kMaxUint, &out->max_retries));
   out->track_remaining = in.track_remaining();
+  NotHonoured(in.track_remaining(), at.Field("track_remaining"), context);
   if (!in.has_retry_budget()) return absl::OkStatus();
   const Path here = at.Field("retry_budget");
   config::RetryBudget budget;
@@ -169,7 +171,7 @@ absl::Status DecodeThresholds(const cluster::CircuitBreakers::Thresholds& in, co
   return absl::OkStatus();
 }
 
-absl::Status DecodeLimits(const cluster::CircuitBreakers& in, const Path& at, Out* out) {
+absl::Status DecodeLimits(const cluster::CircuitBreakers& in, const Path& at, Context& context, Out* out) {
   const Path list = at.Field("thresholds");
   bool seen[2] = {};
   for (int i = 0; i < in.thresholds_size(); ++i) {
@@ -182,7 +184,7 @@ absl::Status DecodeLimits(const cluster::CircuitBreakers& in, const Path& at, Ou
     if (std::exchange(seen[high], true)) {
       return here.Field("priority").Error(absl::StrCat("duplicate ", high ? "HIGH" : "DEFAULT"));
     }
-    HEDDLE_RETURN_IF_ERROR(DecodeThresholds(one, here, high ? &out->high_limits : &out->limits));
+    HEDDLE_RETURN_IF_ERROR(DecodeThresholds(one, here, context, high ? &out->high_limits : &out->limits));
   }
   return absl::OkStatus();
 }
@@ -368,7 +370,7 @@ absl::Status DecodeDns(const Pb& in, const Path& at, Out* out) {
   }
 }
 
-absl::Status DecodeConnections(const Pb& in, const Path& at, Out* out) {
+absl::Status DecodeConnections(const Pb& in, const Path& at, Context& context, Out* out) {
   HEDDLE_RETURN_IF_ERROR(PositiveDuration(in.has_connect_timeout(), in.connect_timeout(), at.Field("connect_timeout"),
                                           &out->connect_timeout));
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_per_connection_buffer_limit_bytes(), in.per_connection_buffer_limit_bytes(),
@@ -393,6 +395,8 @@ absl::Status DecodeConnections(const Pb& in, const Path& at, Out* out) {
   }
   out->close_on_health_failure = in.close_connections_on_host_health_failure();
   out->drain_on_host_removal = in.ignore_health_on_host_removal();
+  NotHonoured(out->close_on_health_failure, at.Field("close_connections_on_host_health_failure"), context);
+  NotHonoured(out->drain_on_host_removal, at.Field("ignore_health_on_host_removal"), context);
   return absl::OkStatus();
 }
 
@@ -406,8 +410,8 @@ absl::StatusOr<std::shared_ptr<const Out>> DecodeCluster(const Pb& in, const Pat
   if (out->name.empty()) return at.Field("name").Error("required");
   HEDDLE_RETURN_IF_ERROR(DecodeDiscovery(in, at, out.get()));
   HEDDLE_RETURN_IF_ERROR(DecodeBalancer(in, at, context, out.get()));
-  HEDDLE_RETURN_IF_ERROR(DecodeConnections(in, at, out.get()));
-  HEDDLE_RETURN_IF_ERROR(DecodeLimits(in.circuit_breakers(), at.Field("circuit_breakers"), out.get()));
+  HEDDLE_RETURN_IF_ERROR(DecodeConnections(in, at, context, out.get()));
+  HEDDLE_RETURN_IF_ERROR(DecodeLimits(in.circuit_breakers(), at.Field("circuit_breakers"), context, out.get()));
   if (in.has_outlier_detection()) {
     config::OutlierDetection outlier;
     HEDDLE_RETURN_IF_ERROR(DecodeOutlier(in.outlier_detection(), at.Field("outlier_detection"), &outlier));

@@ -158,6 +158,9 @@ absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& conte
                             DecodePercent(in.overall_sampling(), at.Field("overall_sampling")));
   }
   tracing.spawn_upstream_span = in.spawn_upstream_span().value();
+  NotHonoured(tracing.spawn_upstream_span, at.Field("spawn_upstream_span"), context);
+  NotHonoured(tracing.client_sampling.numerator != tracing.client_sampling.denominator, at.Field("client_sampling"),
+              context);
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_path_tag_length(), in.max_path_tag_length(), at.Field("max_path_tag_length"),
                               1, 65536, &tracing.max_path_tag_length));
   const Path tags = at.Field("custom_tags");

@@ -225,7 +225,8 @@ absl::Status DecodeTimeouts(const route::RouteAction& in, const Path& at, config
                           here.Field("grpc_timeout_header_max"), &out->max_grpc_timeout);
 }
 
-absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPolicy& in, const Path& at) {
+absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPolicy& in, const Path& at,
+                                              Context& context) {
   using Kind = config::HashPolicy::Kind;
   config::HashPolicy out;
   out.terminal = in.terminal();
@@ -250,6 +251,7 @@ absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPoli
         return here.Field("path").Error("holds \";\", CR, LF or NUL");
       }
       out.cookie_generate = in.cookie().has_ttl();
+      NotHonoured(out.cookie_generate, here.Field("ttl"), context);
       HEDDLE_RETURN_IF_ERROR(Duration(in.cookie().has_ttl(), in.cookie().ttl(), here.Field("ttl"), &out.cookie_ttl));
       return out;
     }
@@ -289,7 +291,8 @@ absl::Status DecodeMirrors(const route::RouteAction& in, const Path& at, config:
   return absl::OkStatus();
 }
 
-absl::Status DecodeUpgrades(const route::RouteAction& in, const Path& at, config::RouteAction* out) {
+absl::Status DecodeUpgrades(const route::RouteAction& in, const Path& at, Context& context,
+                            config::RouteAction* out) {
   for (int i = 0; i < in.upgrade_configs_size(); ++i) {
     const auto& upgrade = in.upgrade_configs(i);
     const Path here = at.Index(static_cast<size_t>(i));
@@ -302,6 +305,7 @@ absl::Status DecodeUpgrades(const route::RouteAction& in, const Path& at, config
     if (upgrade.has_connect_config()) {
       if (type != "connect") return here.Field("connect_config").Error("only with upgrade_type CONNECT");
       out->connect_terminate = enabled;
+      NotHonoured(enabled, here.Field("connect_config"), context);
     }
   }
   return absl::OkStatus();
@@ -317,11 +321,11 @@ absl::Status DecodeForward(const route::RouteAction& in, const Path& at, Context
   }
   const Path hash = at.Field("hash_policy");
   for (int i = 0; i < in.hash_policy_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::HashPolicy policy, DecodeHash(in.hash_policy(i), hash.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(config::HashPolicy policy, DecodeHash(in.hash_policy(i), hash.Index(static_cast<size_t>(i)), context));
     out->hash.push_back(std::move(policy));
   }
   HEDDLE_RETURN_IF_ERROR(DecodeMirrors(in, at.Field("request_mirror_policies"), out));
-  HEDDLE_RETURN_IF_ERROR(DecodeUpgrades(in, at.Field("upgrade_configs"), out));
+  HEDDLE_RETURN_IF_ERROR(DecodeUpgrades(in, at.Field("upgrade_configs"), context, out));
   if (in.priority() != core::DEFAULT && in.priority() != core::HIGH) {
     return BadEnum(core::RoutingPriority_descriptor(), in.priority(), at.Field("priority"), "DEFAULT, HIGH");
   }
@@ -432,6 +436,7 @@ absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at
   }
   if (in.tracing().has_random_sampling()) {
     const Path here = at.Field("tracing");
+    NotHonoured(true, here.Field("random_sampling"), table.context);
     HEDDLE_ASSIGN_OR_RETURN(out.trace_sampling,
                             DecodeFraction(in.tracing().random_sampling(), here.Field("random_sampling")));
   }

@@ -20,6 +20,10 @@ void Warn(const base::Path& at, absl::string_view text, Context& context) {
   yaml::AddWarning(context.mutable_warnings(), std::string(at.Error(text).message()));
 }
 
+void NotHonoured(bool given, const base::Path& at, Context& context) {
+  if (given) Warn(at, "has no effect here", context);
+}
+
 absl::string_view TypeOf(const google::protobuf::Any& any) {
   const absl::string_view url = any.type_url();
   const size_t slash = url.rfind('/');

@@ -24,6 +24,9 @@ absl::Status NoteUnknown(const google::protobuf::Message& message, const base::P
 // Adds "<path>: <text>" to the warnings.
 void Warn(const base::Path& at, absl::string_view text, Context& context);
 
+// A field that is known, and has no effect here: a warning when it was given.
+void NotHonoured(bool given, const base::Path& at, Context& context);
+
 // "type.googleapis.com/a.b.C" -> "a.b.C".
 absl::string_view TypeOf(const google::protobuf::Any& any);
 

@@ -212,6 +212,16 @@ TEST_CASE("HTTP options of a cluster are read") {
   CHECK(LastWarnings() == std::vector<std::string>{"typed_extension_protocol_options[\"x\"]: unknown, and left out"});
 }
 
+TEST_CASE("fields that have no effect are told, not refused") {
+  CHECK(ClusterError(kEds + "circuit_breakers: {thresholds: [{track_remaining: true}]}\n"
+                            "close_connections_on_host_health_failure: true\nignore_health_on_host_removal: true") ==
+        "ok");
+  CHECK(LastWarnings() == std::vector<std::string>{
+                              "close_connections_on_host_health_failure: has no effect here",
+                              "ignore_health_on_host_removal: has no effect here",
+                              "circuit_breakers.thresholds[0].track_remaining: has no effect here"});
+}
+
 TEST_CASE("bad values of a load assignment are named") {
   auto endpoint = [](const std::string& text) {
     return "cluster_name: c\nendpoints: [{lb_endpoints: [" + text + "]}]";
