@@ -114,7 +114,7 @@ void Session::CloseLocked(const absl::Status& why) {
   if (outlet_ == nullptr) return;
   HEDDLE_LOG(kWarning, "ads") << (report_.node_id.empty() ? "a stream" : report_.node_id) << " ("
                               << peer_.id.Uri() << " at " << peer_.address
-                              << ") is refused: " << why.ToString();
+                              << "): stream ended: " << why.ToString();
   report_.ended_why = why.ToString();
   outlet_->Close(why);
   outlet_ = nullptr;

@@ -193,6 +193,7 @@ std::optional<Response> Stream::Next(const View& view, absl::Time now) {
 }
 
 bool Stream::Settled(const View& view) const {
+  if (types_.empty()) return false;  // it has not asked for anything yet
   const bool answered = std::all_of(types_.begin(), types_.end(), [&](const TypeState& state) {
     return !state.started ||
            (state.waiting.empty() && !state.dirty && state.done == view.Of(state.type));

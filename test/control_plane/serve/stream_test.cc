@@ -124,6 +124,7 @@ SCENARIO("a sidecar is settled when it asked for, and answered, everything it is
       .With(Type::kEndpoints, {{"a", "1"}})
       .With(Type::kListener, {{"l", "1"}})
       .With(Type::kRoutes, {{"r", "1"}});
+  CHECK_FALSE(peer.Settled());
   int nonce = 0;
   for (const Type type : {Type::kCluster, Type::kEndpoints, Type::kListener, Type::kRoutes}) {
     CHECK_FALSE((nonce > 0 && peer.Settled()));
