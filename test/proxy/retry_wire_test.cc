@@ -102,10 +102,12 @@ SCENARIO("never again after the response began") {
   wire.upstream().handle = [](Exchange& x) {
     x.SendHead(200, {{"content-length", "100"}});
     x.SendBody("part");
-    x.CloseConnection();
   };
   wire.Start();
-  Call& call = wire.Do();
+  Call& call = wire.NewClient().Send({});
+  REQUIRE(wire.Run([&] { return call.body == "part"; }));
+  wire.upstream().exchanges.back()->CloseConnection();
+  REQUIRE(wire.Run([&] { return call.done(); }));
   CHECK(call.reset);
   CHECK(wire.upstream().exchanges.size() == 1);
 }
