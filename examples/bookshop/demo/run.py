@@ -96,5 +96,10 @@ class Processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         end = time.monotonic() + 5
-        for name in list(self.running):
-            self.end(name, seconds=max(0.1, end - time.monotonic()))
+        for process in self.running.values():
+            try:
+                process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.running.clear()

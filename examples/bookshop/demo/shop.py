@@ -136,7 +136,8 @@ class Shop:
                     ["redis-server", "--bind", ip, "--port", port, "--save", "", "--appendonly", "no",
                      "--protected-mode", "no", "--dir", self.work]))
                 continue
-            argv = [self.program("bookshop"), w.role, "--listen", listen, "--name", w.name, *w.flags]
+            # gRPC's own resolver would ask name servers that pods here do not have, before /etc/hosts.
+            argv = ["env", "GRPC_DNS_RESOLVER=native", self.program("bookshop"), w.role, "--listen", listen, "--name", w.name, *w.flags]
             if self.intercept:
                 argv += ["--catalog", "catalog:9080", "--reviews", "reviews:9080", "--stock", "stock:9090",
                          "--redis", f"10.96.0.{SERVICES.index('redis') + 1}:6379"]
