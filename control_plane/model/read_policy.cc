@@ -9,6 +9,7 @@
 #include "heddle/v1/backend_policy.pb.h"
 #include "heddle/v1/mesh_config.pb.h"
 #include "heddle/v1/workload_policy.pb.h"
+#include "re2/re2.h"
 
 namespace heddle::model {
 namespace {
@@ -187,6 +188,15 @@ void ReadTracing(const v1::Tracing& in, const Path& at, Checker& check, MeshConf
   if (!in.disabled()) out->tracing = std::move(tracing);
 }
 
+// That every '%' begins an operator, %NAME(arguments):length%, or stands twice. Which names there
+// are is for the sidecar to say.
+void CheckFormat(const std::string& text, const Path& at, Checker& check) {
+  static const RE2* const kFormat =
+      new RE2("(?s)([^%]|%%|%[A-Z][A-Z0-9_]*(\\([^)]*\\))?(:[0-9]+)?%)*");
+  if (!RE2::FullMatch(text, *kFormat))
+    check.Error(at, "a '%' is neither doubled nor part of an operator such as %REQ(:METHOD)%");
+}
+
 void ReadAccessLog(const v1::AccessLog& in, const Path& at, Checker& check, MeshConfig* out) {
   AccessLogSettings log;
   log.path = in.path();
@@ -194,6 +204,9 @@ void ReadAccessLog(const v1::AccessLog& in, const Path& at, Checker& check, Mesh
   log.text = in.text();
   if (!log.text.empty() && log.text.back() != '\n') log.text += '\n';
   log.json_fields = {in.json().begin(), in.json().end()};
+  CheckFormat(log.text, at.Field("text"), check);
+  const Path fields = at.Field("json");
+  for (const auto& [name, format] : log.json_fields) CheckFormat(format, fields.Key(name), check);
   if (!log.path.empty() && log.path.front() != '/')
     check.Error(at.Field("path"), "not an absolute path");
   if (log.json && !in.text().empty()) check.Error(at.Field("text"), "only with format TEXT");

@@ -103,13 +103,7 @@ listener::Listener InterceptedOutboundListener(const Reporter& reporter,
   AddOriginalDst(&out);
   for (const TcpDestination& one : in.tcp) {
     listener::FilterChainMatch match;
-    if (!one.service->cluster_ip.empty()) {
-      AddRange(one.service->cluster_ip, &match);
-    } else {
-      for (const model::Endpoint& endpoint : one.port->endpoints)
-        AddRange(endpoint.address, &match);
-    }
-    if (match.prefix_ranges().empty()) continue;
+    for (const std::string& address : one.addresses) AddRange(address, &match);
     match.mutable_destination_port()->set_value(one.port->port);
     listener::FilterChain* const chain = out.add_filter_chains();
     *chain->mutable_filter_chain_match() = std::move(match);

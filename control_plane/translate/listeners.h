@@ -24,6 +24,8 @@ std::string OutboundRoutesName(uint16_t port);
 struct TcpDestination {
   const model::Service* service = nullptr;
   const model::ServicePort* port = nullptr;
+  // With interception: the addresses that mean it, on its port. No two destinations share one.
+  std::vector<std::string> addresses = {};
 };
 
 // Without interception: one listener for HTTP ...

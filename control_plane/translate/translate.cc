@@ -66,6 +66,7 @@ class Task {
   void AddRoutes(uint16_t port);
   void AddInbound();
   bool CanListen(const TcpDestination& to);
+  std::vector<std::string> AddressesOf(const Service& service, const ServicePort& port);
 
   template <typename Make>
   void Add(ResourceType type, const std::string& name, const Digest& key, const Make& make) {
@@ -85,6 +86,8 @@ class Task {
   std::set<std::pair<const Service*, uint16_t>> destinations_;  // and those its routes lead to
   std::set<uint16_t> http_ports_;
   std::map<uint16_t, std::string> taken_;  // ports of the view's address, by what has them
+  // With interception: TCP destinations, by what they lead to.
+  std::map<std::pair<uint16_t, std::string>, std::string> tcp_taken_;
   std::array<std::map<std::string, ResourceRef>, kResourceTypes> resources_;
   std::vector<std::string> notices_;
 };
@@ -198,6 +201,27 @@ void Task::AddOutbound() {
   }
 }
 
+// Of a headless service its workloads' own, of which a port can lead to one service only.
+std::vector<std::string> Task::AddressesOf(const Service& service, const ServicePort& port) {
+  std::vector<std::string> wanted = {service.cluster_ip};
+  if (service.cluster_ip.empty()) {
+    wanted.clear();
+    for (const model::Endpoint& one : port.endpoints) wanted.push_back(one.address);
+  }
+  std::vector<std::string> out;
+  const std::string name = model::ClusterName(service.key, port.port);
+  for (std::string& address : wanted) {
+    const auto [it, fresh] = tcp_taken_.try_emplace({port.port, address}, name);
+    if (fresh) {
+      out.push_back(std::move(address));
+    } else if (it->second != name) {
+      notices_.push_back(absl::StrCat("connections to ", address, ":", port.port, " do not reach ",
+                                      name, ": they lead to ", it->second));
+    }
+  }
+  return out;
+}
+
 void Task::AddInterceptedOutbound() {
   InterceptedOutbound in{.http_ports = {http_ports_.begin(), http_ports_.end()},
                          .tcp = {},
@@ -208,9 +232,11 @@ void Task::AddInterceptedOutbound() {
   for (const Service* service : services_) {
     for (const ServicePort& port : service->ports) {
       if (model::IsHttp(port.protocol)) continue;
-      in.tcp.push_back({service, &port});
-      key.Add(service->digest).Add(port.port);
-      if (service->cluster_ip.empty()) key.Add(port.endpoints_digest);
+      TcpDestination to{service, &port, AddressesOf(*service, port)};
+      if (to.addresses.empty()) continue;
+      key.Add(service->digest).Add(port.port).Add(to.addresses.size());
+      for (const std::string& address : to.addresses) key.Add(address);
+      in.tcp.push_back(std::move(to));
     }
   }
   Add(ResourceType::kListener, "outbound", key.Done(),

@@ -318,6 +318,10 @@ SCENARIO("a MeshConfig that cannot be meant is refused") {
            "spec.tracing.samplingPercent: 101 is not between 0 and 100"},
           {"{tracing: {collector: jaeger}}", "spec.tracing.collector: \"jaeger\" is no host:port"},
           {"{accessLog: {path: log}}", "spec.accessLog.path: not an absolute path"},
+          {"{accessLog: {text: '100%'}}", "spec.accessLog.text: a '%' is neither doubled"},
+          {"{accessLog: {text: '%req%'}}", "spec.accessLog.text: a '%' is neither doubled"},
+          {"{accessLog: {format: JSON, json: {a: '%REQ(:METHOD)'}}}",
+           "spec.accessLog.json[\"a\"]: a '%' is neither doubled"},
           {"{accessLog: {json: {a: b}}}", "spec.accessLog.json: only with format JSON"},
           {"{accessLog: {format: JSON, text: a}}", "spec.accessLog.text: only with format TEXT"},
       });

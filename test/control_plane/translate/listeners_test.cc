@@ -197,6 +197,27 @@ spec: {selector: {app: redis}, clusterIP: None, ports: [{name: amqp, port: 5672,
       "stock.bookshop:9090 web.bookshop:9000");
 }
 
+SCENARIO("with interception an address and port lead to one TCP service, and the other is named") {
+  const std::string headless = R"(
+---
+apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: bookshop}
+spec: {selector: {app: redis}, ports: [{name: amqp, port: 5672, targetPort: 6379}]}
+)";
+  std::string one = headless, two = headless;
+  one.replace(one.find("NAME"), 4, "queue");
+  two.replace(two.find("NAME"), 4, "another");
+  const auto snapshot = SnapshotOf(one + two, "web-a", true);
+  REQUIRE_THAT(ChainTexts(ListenerOf(*snapshot, "outbound")),
+               Catch::Contains("outbound_tcp_another.bookshop_5672[5672/127.0.1.7/32]") &&
+                   !Catch::Contains("outbound_tcp_queue"));
+  REQUIRE(
+      snapshot->notices ==
+      std::vector<std::string>{"connections to 127.0.1.7:5672 do not reach queue.bookshop:5672: "
+                               "they lead to another.bookshop:5672"});
+}
+
 SCENARIO("with interception unlisted destinations may be refused") {
   const Listener outbound = ListenerOf(*SnapshotOf(R"(
 apiVersion: heddle.dev/v1
