@@ -24,7 +24,8 @@ absl::Status CheckFormat(const config::LogFormat& format, const Path& at) {
   return compiled.ok() ? absl::OkStatus() : at.Error(compiled.status().message());
 }
 
-absl::StatusOr<config::LogFormat> DecodeFormat(const core::SubstitutionFormatString& in, const Path& at) {
+absl::StatusOr<config::LogFormat> DecodeFormat(const core::SubstitutionFormatString& in,
+                                               const Path& at) {
   config::LogFormat out;
   out.omit_empty = in.omit_empty_values();
   switch (in.format_case()) {
@@ -32,7 +33,8 @@ absl::StatusOr<config::LogFormat> DecodeFormat(const core::SubstitutionFormatStr
       out.text = in.text_format();
       break;
     case core::SubstitutionFormatString::kTextFormatSource: {
-      HEDDLE_ASSIGN_OR_RETURN(out.text, DecodeData(in.text_format_source(), at.Field("text_format_source")));
+      HEDDLE_ASSIGN_OR_RETURN(out.text,
+                              DecodeData(in.text_format_source(), at.Field("text_format_source")));
       break;
     }
     case core::SubstitutionFormatString::kJsonFormat:
@@ -74,8 +76,9 @@ absl::StatusOr<config::AccessLog> DecodeFile(const file::FileAccessLog& in, cons
 }
 
 template <typename Message>
-absl::StatusOr<config::AccessLog> DecodeStream(const google::protobuf::Any& any, config::AccessLog::Sink sink,
-                                               const Path& at, Context& context) {
+absl::StatusOr<config::AccessLog> DecodeStream(const google::protobuf::Any& any,
+                                               config::AccessLog::Sink sink, const Path& at,
+                                               Context& context) {
   Message in;
   HEDDLE_RETURN_IF_ERROR(Unpack(any, at, context, &in));
   config::AccessLog out;
@@ -86,19 +89,22 @@ absl::StatusOr<config::AccessLog> DecodeStream(const google::protobuf::Any& any,
   return out;
 }
 
-absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, const Path& at, int depth);
+absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, const Path& at,
+                                               int depth);
 
-absl::Status Children(const google::protobuf::RepeatedPtrField<log::AccessLogFilter>& in, const Path& at, int depth,
-                      config::AccessLogFilter* out) {
+absl::Status Children(const google::protobuf::RepeatedPtrField<log::AccessLogFilter>& in,
+                      const Path& at, int depth, config::AccessLogFilter* out) {
   if (in.size() < 2) return at.Error(absl::StrCat("found ", in.size(), ", allowed 2 or more"));
   for (int i = 0; i < in.size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::AccessLogFilter child, Filter(in[i], at.Index(static_cast<size_t>(i)), depth + 1));
+    HEDDLE_ASSIGN_OR_RETURN(config::AccessLogFilter child,
+                            Filter(in[i], at.Index(static_cast<size_t>(i)), depth + 1));
     out->children.push_back(std::move(child));
   }
   return absl::OkStatus();
 }
 
-absl::Status Comparison(bool has, const log::ComparisonFilter& in, const Path& at, config::AccessLogFilter* out) {
+absl::Status Comparison(bool has, const log::ComparisonFilter& in, const Path& at,
+                        config::AccessLogFilter* out) {
   using Op = config::AccessLogFilter::Op;
   HEDDLE_RETURN_IF_ERROR(Required(has, at));
   HEDDLE_RETURN_IF_ERROR(Required(in.has_value(), at.Field("value")));
@@ -118,11 +124,13 @@ absl::Status Comparison(bool has, const log::ComparisonFilter& in, const Path& a
   }
 }
 
-absl::Status Flags(const log::ResponseFlagFilter& in, const Path& at, config::AccessLogFilter* out) {
+absl::Status Flags(const log::ResponseFlagFilter& in, const Path& at,
+                   config::AccessLogFilter* out) {
   for (int i = 0; i < in.flags_size(); ++i) {
     if (!observe::FlagOf(in.flags(i)).has_value()) {
       std::vector<std::string> names;
-      for (const observe::FlagName& name : observe::FlagNames()) names.emplace_back(name.short_name);
+      for (const observe::FlagName& name : observe::FlagNames())
+        names.emplace_back(name.short_name);
       return at.Index(static_cast<size_t>(i))
           .Error(absl::StrCat("found \"", in.flags(i), "\", allowed ", absl::StrJoin(names, ", ")));
     }
@@ -131,22 +139,26 @@ absl::Status Flags(const log::ResponseFlagFilter& in, const Path& at, config::Ac
   return absl::OkStatus();
 }
 
-absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, const Path& at, int depth) {
-  if (depth > kMaxFilterDepth) return at.Error(absl::StrCat("nested more than ", kMaxFilterDepth, " deep"));
+absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, const Path& at,
+                                               int depth) {
+  if (depth > kMaxFilterDepth)
+    return at.Error(absl::StrCat("nested more than ", kMaxFilterDepth, " deep"));
   config::AccessLogFilter out;
   switch (in.filter_specifier_case()) {
     case log::AccessLogFilter::kStatusCodeFilter: {
       out.kind = Kind::kStatus;
       const Path here = at.Field("status_code_filter");
-      HEDDLE_RETURN_IF_ERROR(Comparison(in.status_code_filter().has_comparison(), in.status_code_filter().comparison(),
+      HEDDLE_RETURN_IF_ERROR(Comparison(in.status_code_filter().has_comparison(),
+                                        in.status_code_filter().comparison(),
                                         here.Field("comparison"), &out));
       return out;
     }
     case log::AccessLogFilter::kDurationFilter: {
       out.kind = Kind::kDuration;
       const Path here = at.Field("duration_filter");
-      HEDDLE_RETURN_IF_ERROR(Comparison(in.duration_filter().has_comparison(), in.duration_filter().comparison(),
-                                        here.Field("comparison"), &out));
+      HEDDLE_RETURN_IF_ERROR(Comparison(in.duration_filter().has_comparison(),
+                                        in.duration_filter().comparison(), here.Field("comparison"),
+                                        &out));
       return out;
     }
     case log::AccessLogFilter::kNotHealthCheckFilter:
@@ -158,8 +170,8 @@ absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, c
     case log::AccessLogFilter::kRuntimeFilter: {
       out.kind = Kind::kRuntime;
       const Path here = at.Field("runtime_filter");
-      HEDDLE_ASSIGN_OR_RETURN(out.fraction,
-                              DecodeFraction(in.runtime_filter().percent_sampled(), here.Field("percent_sampled")));
+      HEDDLE_ASSIGN_OR_RETURN(out.fraction, DecodeFraction(in.runtime_filter().percent_sampled(),
+                                                           here.Field("percent_sampled")));
       return out;
     }
     case log::AccessLogFilter::kAndFilter:
@@ -175,7 +187,8 @@ absl::StatusOr<config::AccessLogFilter> Filter(const log::AccessLogFilter& in, c
       out.kind = Kind::kHeader;
       const Path here = at.Field("header_filter");
       HEDDLE_RETURN_IF_ERROR(Required(in.header_filter().has_header(), here.Field("header")));
-      HEDDLE_ASSIGN_OR_RETURN(out.header, DecodeHeader(in.header_filter().header(), here.Field("header")));
+      HEDDLE_ASSIGN_OR_RETURN(out.header,
+                              DecodeHeader(in.header_filter().header(), here.Field("header")));
       return out;
     }
     case log::AccessLogFilter::kResponseFlagFilter: {
@@ -208,18 +221,18 @@ absl::StatusOr<config::AccessLog> One(const log::AccessLog& in, const Path& at, 
   const google::protobuf::Any& any = in.typed_config();
   config::AccessLog out;
   if (Is<stream::StdoutAccessLog>(any)) {
-    HEDDLE_ASSIGN_OR_RETURN(
-        out, DecodeStream<stream::StdoutAccessLog>(any, config::AccessLog::Sink::kStdout, here, context));
+    HEDDLE_ASSIGN_OR_RETURN(out, DecodeStream<stream::StdoutAccessLog>(
+                                     any, config::AccessLog::Sink::kStdout, here, context));
   } else if (Is<stream::StderrAccessLog>(any)) {
-    HEDDLE_ASSIGN_OR_RETURN(
-        out, DecodeStream<stream::StderrAccessLog>(any, config::AccessLog::Sink::kStderr, here, context));
+    HEDDLE_ASSIGN_OR_RETURN(out, DecodeStream<stream::StderrAccessLog>(
+                                     any, config::AccessLog::Sink::kStderr, here, context));
   } else if (Is<file::FileAccessLog>(any)) {
     file::FileAccessLog message;
     HEDDLE_RETURN_IF_ERROR(Unpack(any, here, context, &message));
     HEDDLE_ASSIGN_OR_RETURN(out, DecodeFile(message, here));
   } else {
-    return here.Error(
-        absl::StrCat("found type \"", TypeOf(any), "\", allowed FileAccessLog, StdoutAccessLog, StderrAccessLog"));
+    return here.Error(absl::StrCat("found type \"", TypeOf(any),
+                                   "\", allowed FileAccessLog, StdoutAccessLog, StderrAccessLog"));
   }
   if (in.has_filter()) {
     HEDDLE_ASSIGN_OR_RETURN(out.filter, Filter(in.filter(), at.Field("filter"), 0));
@@ -230,10 +243,12 @@ absl::StatusOr<config::AccessLog> One(const log::AccessLog& in, const Path& at, 
 }  // namespace
 
 absl::StatusOr<std::vector<config::AccessLog>> DecodeAccessLogs(
-    const google::protobuf::RepeatedPtrField<log::AccessLog>& in, const Path& at, Context& context) {
+    const google::protobuf::RepeatedPtrField<log::AccessLog>& in, const Path& at,
+    Context& context) {
   std::vector<config::AccessLog> out;
   for (int i = 0; i < in.size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::AccessLog one, One(in[i], at.Index(static_cast<size_t>(i)), context));
+    HEDDLE_ASSIGN_OR_RETURN(config::AccessLog one,
+                            One(in[i], at.Index(static_cast<size_t>(i)), context));
     out.push_back(std::move(one));
   }
   return out;

@@ -1,9 +1,8 @@
 // Bootstraps, and whether the names inside one lead anywhere.
-#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
-
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "source/decode/decode.h"
 #include "source/decode/parts.h"
 #include "source/yaml/yaml.h"
@@ -38,10 +37,12 @@ absl::StatusOr<config::AdsConfig> DecodeAds(const core::ApiConfigSource& in, con
       out.delta = true;
       break;
     default:
-      return BadEnum(core::ApiConfigSource::ApiType_descriptor(), in.api_type(), at.Field("api_type"),
+      return BadEnum(core::ApiConfigSource::ApiType_descriptor(), in.api_type(),
+                     at.Field("api_type"),
                      "GRPC, DELTA_GRPC, AGGREGATED_GRPC, AGGREGATED_DELTA_GRPC");
   }
-  if (in.transport_api_version() == core::V2) return at.Field("transport_api_version").Error("found V2, allowed V3");
+  if (in.transport_api_version() == core::V2)
+    return at.Field("transport_api_version").Error("found V2, allowed V3");
   const Path list = at.Field("grpc_services");
   if (in.grpc_services().empty()) return list.Error("found none, allowed 1 or more");
   const core::GrpcService& service = in.grpc_services(0);
@@ -61,7 +62,8 @@ absl::StatusOr<config::AdsConfig> DecodeAds(const core::ApiConfigSource& in, con
   return out;
 }
 
-absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, const Path& at, config::Bootstrap* out) {
+absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, const Path& at,
+                           config::Bootstrap* out) {
   if (in.has_ads_config()) {
     HEDDLE_ASSIGN_OR_RETURN(out->ads, DecodeAds(in.ads_config(), at.Field("ads_config")));
   }
@@ -69,21 +71,25 @@ absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, con
   out->cds_from_ads = in.has_cds_config();
   if (out->lds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.lds_config(), at.Field("lds_config")));
   if (out->cds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.cds_config(), at.Field("cds_config")));
-  if ((out->lds_from_ads || out->cds_from_ads) && !out->ads) return at.Field("ads_config").Error("required");
+  if ((out->lds_from_ads || out->cds_from_ads) && !out->ads)
+    return at.Field("ads_config").Error("required");
   return absl::OkStatus();
 }
 
 template <typename Message, typename Out>
-using DecodeOne = absl::StatusOr<std::shared_ptr<const Out>> (*)(const Message&, const Path&, Context&);
+using DecodeOne = absl::StatusOr<std::shared_ptr<const Out>> (*)(const Message&, const Path&,
+                                                                 Context&);
 
 template <typename Message, typename Out>
-absl::Status DecodeAll(const google::protobuf::RepeatedPtrField<Message>& in, const Path& at, Context& context,
-                       DecodeOne<Message, Out> decode, std::vector<std::shared_ptr<const Out>>* out) {
+absl::Status DecodeAll(const google::protobuf::RepeatedPtrField<Message>& in, const Path& at,
+                       Context& context, DecodeOne<Message, Out> decode,
+                       std::vector<std::shared_ptr<const Out>>* out) {
   Names names;
   for (int i = 0; i < in.size(); ++i) {
     const Path here = at.Index(static_cast<size_t>(i));
     HEDDLE_ASSIGN_OR_RETURN(std::shared_ptr<const Out> one, decode(in[i], here, context));
-    if (!names.insert(one->name).second) return here.Field("name").Error(absl::StrCat("duplicate \"", one->name, "\""));
+    if (!names.insert(one->name).second)
+      return here.Field("name").Error(absl::StrCat("duplicate \"", one->name, "\""));
     out->push_back(std::move(one));
   }
   return absl::OkStatus();
@@ -92,7 +98,8 @@ absl::Status DecodeAll(const google::protobuf::RepeatedPtrField<Message>& in, co
 // What resources refer to, checked once all of them are known.
 class References {
  public:
-  explicit References(const config::Bootstrap& bootstrap) : all_clusters_(!bootstrap.cds_from_ads), ads_(bootstrap.ads.has_value()) {
+  explicit References(const config::Bootstrap& bootstrap)
+      : all_clusters_(!bootstrap.cds_from_ads), ads_(bootstrap.ads.has_value()) {
     for (const auto& cluster : bootstrap.clusters) clusters_.insert(cluster->name);
     for (const auto& secret : bootstrap.secrets) secrets_.insert(secret->name);
   }
@@ -102,7 +109,8 @@ class References {
       const Path chains = at.Field("filter_chains");
       HEDDLE_RETURN_IF_ERROR(Check(listener.chains[i], chains.Index(i)));
     }
-    return listener.default_chain ? Check(*listener.default_chain, at.Field("default_filter_chain")) : absl::OkStatus();
+    return listener.default_chain ? Check(*listener.default_chain, at.Field("default_filter_chain"))
+                                  : absl::OkStatus();
   }
 
   absl::Status Check(const config::Cluster& cluster, const Path& at) const {
@@ -118,16 +126,19 @@ class References {
 
   absl::Status Cluster(absl::string_view name, const Path& at) const {
     if (!all_clusters_ || name.empty() || clusters_.contains(name)) return absl::OkStatus();
-    return at.Error(absl::StrCat("unknown cluster \"", name, "\", known are ", absl::StrJoin(clusters_, ", ")));
+    return at.Error(
+        absl::StrCat("unknown cluster \"", name, "\", known are ", absl::StrJoin(clusters_, ", ")));
   }
 
  private:
   absl::Status Check(const config::FilterChain& chain, const Path& at) const {
     HEDDLE_RETURN_IF_ERROR(Check(chain.transport, at.Field("transport_socket")));
-    if (const auto* http = std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
+    if (const auto* http =
+            std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
       return Check(**http, at);
     }
-    const config::TcpProxy& tcp = *std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal);
+    const config::TcpProxy& tcp =
+        *std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal);
     HEDDLE_RETURN_IF_ERROR(Cluster(tcp.cluster, at));
     for (const auto& weighted : tcp.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, at));
     return absl::OkStatus();
@@ -168,7 +179,8 @@ class References {
 
   absl::Status Secret(const std::string& name, const Path& at) const {
     if (secrets_.contains(name)) return absl::OkStatus();
-    return at.Error(absl::StrCat("unknown secret \"", name, "\", known are ", absl::StrJoin(secrets_, ", ")));
+    return at.Error(
+        absl::StrCat("unknown secret \"", name, "\", known are ", absl::StrJoin(secrets_, ", ")));
   }
 
   Names clusters_, secrets_;
@@ -191,32 +203,36 @@ absl::Status CheckReferences(const config::Bootstrap& in, const Path& at) {
     if (cluster->name != in.ads->cluster) continue;
     if (cluster->http.kind == config::UpstreamHttp::Kind::kHttp1) {
       return at.Field("dynamic_resources")
-          .Error(absl::StrCat("cluster \"", in.ads->cluster, "\" speaks HTTP/1.1, and gRPC needs HTTP/2"));
+          .Error(absl::StrCat("cluster \"", in.ads->cluster,
+                              "\" speaks HTTP/1.1, and gRPC needs HTTP/2"));
     }
     return absl::OkStatus();
   }
-  return at.Field("dynamic_resources").Error(absl::StrCat("cluster \"", in.ads->cluster, "\" must be in static_resources"));
+  return at.Field("dynamic_resources")
+      .Error(absl::StrCat("cluster \"", in.ads->cluster, "\" must be in static_resources"));
 }
 
 }  // namespace
 
-absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in, const Path& at, Context& context) {
+absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in, const Path& at,
+                                                  Context& context) {
   HEDDLE_RETURN_IF_ERROR(NoteUnknown(in, at, context));
   config::Bootstrap out;
   HEDDLE_RETURN_IF_ERROR(DecodeNode(in.node(), &out));
   if (in.admin().has_address()) {
     const Path admin = at.Field("admin");
-    HEDDLE_ASSIGN_OR_RETURN(out.admin,
-                            DecodeAddress(in.admin().address(), admin.Field("address"), {.allow_any_port = true}));
+    HEDDLE_ASSIGN_OR_RETURN(out.admin, DecodeAddress(in.admin().address(), admin.Field("address"),
+                                                     {.allow_any_port = true}));
   }
   const Path fixed = at.Field("static_resources");
+  HEDDLE_RETURN_IF_ERROR(DecodeAll(in.static_resources().secrets(), fixed.Field("secrets"), context,
+                                   DecodeSecret, &out.secrets));
+  HEDDLE_RETURN_IF_ERROR(DecodeAll(in.static_resources().clusters(), fixed.Field("clusters"),
+                                   context, DecodeCluster, &out.clusters));
+  HEDDLE_RETURN_IF_ERROR(DecodeAll(in.static_resources().listeners(), fixed.Field("listeners"),
+                                   context, DecodeListener, &out.listeners));
   HEDDLE_RETURN_IF_ERROR(
-      DecodeAll(in.static_resources().secrets(), fixed.Field("secrets"), context, DecodeSecret, &out.secrets));
-  HEDDLE_RETURN_IF_ERROR(
-      DecodeAll(in.static_resources().clusters(), fixed.Field("clusters"), context, DecodeCluster, &out.clusters));
-  HEDDLE_RETURN_IF_ERROR(
-      DecodeAll(in.static_resources().listeners(), fixed.Field("listeners"), context, DecodeListener, &out.listeners));
-  HEDDLE_RETURN_IF_ERROR(DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), &out));
+      DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), &out));
   if (out.ads && out.node_id.empty()) {
     const Path node = at.Field("node");
     return node.Field("id").Error("required with ads_config");
@@ -234,7 +250,8 @@ absl::StatusOr<config::Bootstrap> BootstrapFromText(absl::string_view text, absl
                               .warnings = context.mutable_warnings()};
   HEDDLE_ASSIGN_OR_RETURN(const std::vector<yaml::Document> documents, yaml::Parse(text, options));
   if (documents.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": found ", documents.size(), " documents, allowed 1"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": found ", documents.size(), " documents, allowed 1"));
   }
   bootstrap::Bootstrap message;
   HEDDLE_RETURN_IF_ERROR(documents[0].Decode(&message, options));

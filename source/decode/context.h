@@ -1,5 +1,5 @@
-// What decoding needs beside the message: the filters that exist, and a place for warnings. One per push or file;
-// main thread.
+// What decoding needs beside the message: the filters that exist, and a place for warnings. One per
+// push or file; main thread.
 #pragma once
 
 #include <string>

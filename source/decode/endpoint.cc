@@ -1,11 +1,11 @@
 // Load assignments.
-#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "source/decode/endpoint.h"
 
 #include <limits>
 
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
-#include "source/decode/endpoint.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
 
 namespace heddle::decode {
 namespace {
@@ -33,7 +33,8 @@ absl::StatusOr<config::Health> DecodeHealth(core::HealthStatus in, const Path& a
 }
 
 // A host name to look up, or an address.
-absl::Status DecodePlace(const endpoint::Endpoint& in, const Path& at, Hosts hosts, config::Endpoint* out) {
+absl::Status DecodePlace(const endpoint::Endpoint& in, const Path& at, Hosts hosts,
+                         config::Endpoint* out) {
   const Path here = at.Field("address");
   HEDDLE_RETURN_IF_ERROR(Required(in.has_address(), here));
   out->hostname = in.hostname();
@@ -42,10 +43,12 @@ absl::Status DecodePlace(const endpoint::Endpoint& in, const Path& at, Hosts hos
     const Path place = here.Field("socket_address");
     if (!net::Address::FromIp(socket.address(), socket.port_value()).ok()) {
       if (socket.address().empty() || socket.address().size() > 253) {
-        return place.Field("address").Error(absl::StrCat("found ", socket.address().size(), " bytes, allowed 1 to 253"));
+        return place.Field("address").Error(
+            absl::StrCat("found ", socket.address().size(), " bytes, allowed 1 to 253"));
       }
       if (socket.port_value() < 1 || socket.port_value() > 65535) {
-        return place.Field("port_value").Error(absl::StrCat("found ", socket.port_value(), ", allowed 1 to 65535"));
+        return place.Field("port_value")
+            .Error(absl::StrCat("found ", socket.port_value(), ", allowed 1 to 65535"));
       }
       out->hostname = socket.address();
       out->dns_port = static_cast<uint16_t>(socket.port_value());
@@ -62,7 +65,8 @@ absl::Status DecodeLocality(const endpoint::LocalityLbEndpoints& in, const Path&
   out->zone = in.locality().zone();
   out->sub_zone = in.locality().sub_zone();
   out->priority = in.priority();
-  if (out->priority > 128) return at.Field("priority").Error(absl::StrCat("found ", out->priority, ", allowed 0 to 128"));
+  if (out->priority > 128)
+    return at.Field("priority").Error(absl::StrCat("found ", out->priority, ", allowed 0 to 128"));
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_load_balancing_weight(), in.load_balancing_weight(),
                               at.Field("load_balancing_weight"), 1, kMaxUint, &out->weight));
   const Path list = at.Field("lb_endpoints");
@@ -73,21 +77,23 @@ absl::Status DecodeLocality(const endpoint::LocalityLbEndpoints& in, const Path&
     config::Endpoint one;
     HEDDLE_RETURN_IF_ERROR(Required(lb.has_endpoint(), here.Field("endpoint")));
     HEDDLE_RETURN_IF_ERROR(DecodePlace(lb.endpoint(), here.Field("endpoint"), hosts, &one));
-    HEDDLE_ASSIGN_OR_RETURN(one.health, DecodeHealth(lb.health_status(), here.Field("health_status")));
+    HEDDLE_ASSIGN_OR_RETURN(one.health,
+                            DecodeHealth(lb.health_status(), here.Field("health_status")));
     HEDDLE_RETURN_IF_ERROR(Uint(lb.has_load_balancing_weight(), lb.load_balancing_weight(),
                                 here.Field("load_balancing_weight"), 1, kMaxUint, &one.weight));
     one.metadata = DecodeMetadata(lb.metadata());
     sum += one.weight;
     out->endpoints.push_back(std::move(one));
   }
-  if (sum > kMaxUint) return list.Error(absl::StrCat("weights sum to ", sum, ", allowed ", kMaxUint));
+  if (sum > kMaxUint)
+    return list.Error(absl::StrCat("weights sum to ", sum, ", allowed ", kMaxUint));
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<config::LoadAssignment> DecodeAssignment(const endpoint::ClusterLoadAssignment& in, const Path& at,
-                                                        Hosts hosts) {
+absl::StatusOr<config::LoadAssignment> DecodeAssignment(const endpoint::ClusterLoadAssignment& in,
+                                                        const Path& at, Hosts hosts) {
   config::LoadAssignment out;
   out.cluster = in.cluster_name();
   if (out.cluster.empty()) return at.Field("cluster_name").Error("required");
@@ -95,17 +101,19 @@ absl::StatusOr<config::LoadAssignment> DecodeAssignment(const endpoint::ClusterL
   absl::btree_set<uint32_t> priorities;
   for (int i = 0; i < in.endpoints_size(); ++i) {
     config::Locality locality;
-    HEDDLE_RETURN_IF_ERROR(DecodeLocality(in.endpoints(i), list.Index(static_cast<size_t>(i)), hosts, &locality));
+    HEDDLE_RETURN_IF_ERROR(
+        DecodeLocality(in.endpoints(i), list.Index(static_cast<size_t>(i)), hosts, &locality));
     priorities.insert(locality.priority);
     out.localities.push_back(std::move(locality));
   }
   if (!priorities.empty() && *priorities.rbegin() + 1 != priorities.size()) {
-    return list.Error(absl::StrCat("found ", priorities.size(), " priorities up to ", *priorities.rbegin(),
-                                   ", allowed 0 upwards without gaps"));
+    return list.Error(absl::StrCat("found ", priorities.size(), " priorities up to ",
+                                   *priorities.rbegin(), ", allowed 0 upwards without gaps"));
   }
   const Path policy = at.Field("policy");
-  HEDDLE_RETURN_IF_ERROR(Uint(in.policy().has_overprovisioning_factor(), in.policy().overprovisioning_factor(),
-                              policy.Field("overprovisioning_factor"), 1, 100000, &out.overprovisioning_factor));
+  HEDDLE_RETURN_IF_ERROR(
+      Uint(in.policy().has_overprovisioning_factor(), in.policy().overprovisioning_factor(),
+           policy.Field("overprovisioning_factor"), 1, 100000, &out.overprovisioning_factor));
   return out;
 }
 

@@ -20,18 +20,22 @@ using Out = config::HttpConnectionManager;
 constexpr int kMaxTags = 64;
 
 // Null when the filter is unknown and optional.
-absl::StatusOr<const HttpFilterEntry*> FindFilter(const hcm::HttpFilter& in, const Path& at, Context& context) {
+absl::StatusOr<const HttpFilterEntry*> FindFilter(const hcm::HttpFilter& in, const Path& at,
+                                                  Context& context) {
   std::string known;
   for (const HttpFilterEntry& entry : context.catalogue().http) {
     if (entry.message == TypeOf(in.typed_config())) return &entry;
     absl::StrAppend(&known, known.empty() ? "" : ", ", entry.message);
   }
   if (in.is_optional()) {
-    Warn(at, absl::StrCat("optional, and left out: unknown type \"", TypeOf(in.typed_config()), "\""), context);
+    Warn(at,
+         absl::StrCat("optional, and left out: unknown type \"", TypeOf(in.typed_config()), "\""),
+         context);
     return nullptr;
   }
   const Path here = at.Field("typed_config");
-  return here.Error(absl::StrCat("found type \"", TypeOf(in.typed_config()), "\", allowed ", known));
+  return here.Error(
+      absl::StrCat("found type \"", TypeOf(in.typed_config()), "\", allowed ", known));
 }
 
 absl::Status DecodeHttpFilters(const Pb& in, const Path& at, Context& context, Out* out) {
@@ -54,11 +58,14 @@ absl::Status DecodeHttpFilters(const Pb& in, const Path& at, Context& context, O
     spec.type = std::string(entry->type);
     spec.terminal = entry->terminal;
     spec.disabled = filter.disabled();
-    if (spec.terminal && spec.disabled) return here.Field("disabled").Error("the router cannot be disabled");
-    HEDDLE_RETURN_IF_ERROR(entry->decode(filter.typed_config(), here.Field("typed_config"), context, &spec));
+    if (spec.terminal && spec.disabled)
+      return here.Field("disabled").Error("the router cannot be disabled");
+    HEDDLE_RETURN_IF_ERROR(
+        entry->decode(filter.typed_config(), here.Field("typed_config"), context, &spec));
     out->filters.push_back(std::move(spec));
   }
-  if (out->filters.empty() || !out->filters.back().terminal) return at.Error("the last filter must be the router");
+  if (out->filters.empty() || !out->filters.back().terminal)
+    return at.Error("the last filter must be the router");
   return absl::OkStatus();
 }
 
@@ -88,7 +95,8 @@ absl::StatusOr<config::CustomTag> DecodeTag(const tag::CustomTag& in, const Path
       out.name = absl::AsciiStrToLower(in.request_header().name());
       out.value = in.request_header().default_value();
       if (!absl::StartsWith(out.name, ":") && !IsHeaderName(out.name)) {
-        return here.Field("name").Error(absl::StrCat("found \"", out.name, "\", allowed a header name"));
+        return here.Field("name").Error(
+            absl::StrCat("found \"", out.name, "\", allowed a header name"));
       }
       return out;
     }
@@ -103,8 +111,10 @@ absl::Status SplitUri(absl::string_view uri, const Path& at, config::Tracing* ou
   const size_t scheme = uri.find("://");
   const absl::string_view rest = scheme == absl::string_view::npos ? "" : uri.substr(scheme + 3);
   const size_t slash = std::min(rest.find('/'), rest.size());
-  if ((!absl::StartsWith(uri, "http://") && !absl::StartsWith(uri, "https://")) || slash == 0 || !IsHeaderValue(uri)) {
-    return at.Error(absl::StrCat("found \"", uri, "\", allowed http://HOST/PATH or https://HOST/PATH"));
+  if ((!absl::StartsWith(uri, "http://") && !absl::StartsWith(uri, "https://")) || slash == 0 ||
+      !IsHeaderValue(uri)) {
+    return at.Error(
+        absl::StrCat("found \"", uri, "\", allowed http://HOST/PATH or https://HOST/PATH"));
   }
   out->http_authority = std::string(rest.substr(0, slash));
   out->http_path = slash == rest.size() ? "/v1/traces" : std::string(rest.substr(slash));
@@ -122,8 +132,8 @@ absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at, confi
     out->cluster = in.grpc_service().envoy_grpc().cluster_name();
     out->http_authority = in.grpc_service().envoy_grpc().authority();
     if (out->cluster.empty()) return grpc.Field("cluster_name").Error("required");
-    return PositiveDuration(in.grpc_service().has_timeout(), in.grpc_service().timeout(), here.Field("timeout"),
-                            &out->export_timeout);
+    return PositiveDuration(in.grpc_service().has_timeout(), in.grpc_service().timeout(),
+                            here.Field("timeout"), &out->export_timeout);
   }
   const Path service = at.Field("http_service");
   const Path here = service.Field("http_uri");
@@ -132,7 +142,8 @@ absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at, confi
   out->cluster = uri.cluster();
   if (out->cluster.empty()) return here.Field("cluster").Error("required");
   HEDDLE_RETURN_IF_ERROR(SplitUri(uri.uri(), here.Field("uri"), out));
-  return PositiveDuration(uri.has_timeout(), uri.timeout(), here.Field("timeout"), &out->export_timeout);
+  return PositiveDuration(uri.has_timeout(), uri.timeout(), here.Field("timeout"),
+                          &out->export_timeout);
 }
 
 absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& context, Out* out) {
@@ -148,10 +159,12 @@ absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& conte
   HEDDLE_RETURN_IF_ERROR(Unpack(in.provider().typed_config(), here, context, &exporter));
   HEDDLE_RETURN_IF_ERROR(DecodeExporter(exporter, here, &tracing));
   if (in.has_client_sampling()) {
-    HEDDLE_ASSIGN_OR_RETURN(tracing.client_sampling, DecodePercent(in.client_sampling(), at.Field("client_sampling")));
+    HEDDLE_ASSIGN_OR_RETURN(tracing.client_sampling,
+                            DecodePercent(in.client_sampling(), at.Field("client_sampling")));
   }
   if (in.has_random_sampling()) {
-    HEDDLE_ASSIGN_OR_RETURN(tracing.random_sampling, DecodePercent(in.random_sampling(), at.Field("random_sampling")));
+    HEDDLE_ASSIGN_OR_RETURN(tracing.random_sampling,
+                            DecodePercent(in.random_sampling(), at.Field("random_sampling")));
   }
   if (in.has_overall_sampling()) {
     HEDDLE_ASSIGN_OR_RETURN(tracing.overall_sampling,
@@ -159,16 +172,18 @@ absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& conte
   }
   tracing.spawn_upstream_span = in.spawn_upstream_span().value();
   NotHonoured(tracing.spawn_upstream_span, at.Field("spawn_upstream_span"), context);
-  NotHonoured(tracing.client_sampling.numerator != tracing.client_sampling.denominator, at.Field("client_sampling"),
-              context);
-  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_path_tag_length(), in.max_path_tag_length(), at.Field("max_path_tag_length"),
-                              1, 65536, &tracing.max_path_tag_length));
+  NotHonoured(tracing.client_sampling.numerator != tracing.client_sampling.denominator,
+              at.Field("client_sampling"), context);
+  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_path_tag_length(), in.max_path_tag_length(),
+                              at.Field("max_path_tag_length"), 1, 65536,
+                              &tracing.max_path_tag_length));
   const Path tags = at.Field("custom_tags");
   if (in.custom_tags_size() > kMaxTags) {
     return tags.Error(absl::StrCat("found ", in.custom_tags_size(), ", allowed ", kMaxTags));
   }
   for (int i = 0; i < in.custom_tags_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::CustomTag one, DecodeTag(in.custom_tags(i), tags.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(config::CustomTag one,
+                            DecodeTag(in.custom_tags(i), tags.Index(static_cast<size_t>(i))));
     tracing.tags.push_back(std::move(one));
   }
   out->tracing = std::move(tracing);
@@ -184,7 +199,8 @@ absl::Status DecodeRouteSource(const Pb& in, const Path& at, Context& context, O
       return CheckAds(in.rds().config_source(), here.Field("config_source"));
     }
     case Pb::kRouteConfig: {
-      HEDDLE_ASSIGN_OR_RETURN(out->routes, DecodeRoutes(in.route_config(), at.Field("route_config"), context));
+      HEDDLE_ASSIGN_OR_RETURN(out->routes,
+                              DecodeTable(in.route_config(), at.Field("route_config"), context));
       return absl::OkStatus();
     }
     case Pb::ROUTE_SPECIFIER_NOT_SET:
@@ -205,14 +221,18 @@ absl::Status DecodeCodec(const Pb& in, const Path& at, Out* out) {
       out->codec = Out::Codec::kHttp2;
       break;
     default:
-      return BadEnum(Pb::CodecType_descriptor(), in.codec_type(), at.Field("codec_type"), "AUTO, HTTP1, HTTP2");
+      return BadEnum(Pb::CodecType_descriptor(), in.codec_type(), at.Field("codec_type"),
+                     "AUTO, HTTP1, HTTP2");
   }
-  HEDDLE_ASSIGN_OR_RETURN(out->http1, DecodeHttp1(in.http_protocol_options(), at.Field("http_protocol_options")));
-  HEDDLE_ASSIGN_OR_RETURN(out->http2, DecodeHttp2(in.http2_protocol_options(), at.Field("http2_protocol_options")));
-  HEDDLE_ASSIGN_OR_RETURN(out->common,
-                          DecodeCommonHttp(in.common_http_protocol_options(), at.Field("common_http_protocol_options")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->http1, DecodeHttp1(in.http_protocol_options(), at.Field("http_protocol_options")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->http2, DecodeHttp2(in.http2_protocol_options(), at.Field("http2_protocol_options")));
+  HEDDLE_ASSIGN_OR_RETURN(out->common, DecodeCommonHttp(in.common_http_protocol_options(),
+                                                        at.Field("common_http_protocol_options")));
   HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_request_headers_kb(), in.max_request_headers_kb(),
-                              at.Field("max_request_headers_kb"), 1, 8192, &out->max_request_headers_kb));
+                              at.Field("max_request_headers_kb"), 1, 8192,
+                              &out->max_request_headers_kb));
   out->stream_error_on_invalid = in.stream_error_on_invalid_http_message().value();
   out->proxy_100_continue = in.proxy_100_continue();
   return absl::OkStatus();
@@ -221,14 +241,15 @@ absl::Status DecodeCodec(const Pb& in, const Path& at, Out* out) {
 absl::Status DecodeTimeouts(const Pb& in, const Path& at, Out* out) {
   HEDDLE_RETURN_IF_ERROR(Duration(in.has_stream_idle_timeout(), in.stream_idle_timeout(),
                                   at.Field("stream_idle_timeout"), &out->stream_idle_timeout));
-  HEDDLE_RETURN_IF_ERROR(
-      Duration(in.has_request_timeout(), in.request_timeout(), at.Field("request_timeout"), &out->request_timeout));
+  HEDDLE_RETURN_IF_ERROR(Duration(in.has_request_timeout(), in.request_timeout(),
+                                  at.Field("request_timeout"), &out->request_timeout));
   HEDDLE_RETURN_IF_ERROR(Duration(in.has_request_headers_timeout(), in.request_headers_timeout(),
-                                  at.Field("request_headers_timeout"), &out->request_headers_timeout));
-  HEDDLE_RETURN_IF_ERROR(
-      Duration(in.has_drain_timeout(), in.drain_timeout(), at.Field("drain_timeout"), &out->drain_timeout));
-  return Duration(in.has_delayed_close_timeout(), in.delayed_close_timeout(), at.Field("delayed_close_timeout"),
-                  &out->delayed_close_timeout);
+                                  at.Field("request_headers_timeout"),
+                                  &out->request_headers_timeout));
+  HEDDLE_RETURN_IF_ERROR(Duration(in.has_drain_timeout(), in.drain_timeout(),
+                                  at.Field("drain_timeout"), &out->drain_timeout));
+  return Duration(in.has_delayed_close_timeout(), in.delayed_close_timeout(),
+                  at.Field("delayed_close_timeout"), &out->delayed_close_timeout);
 }
 
 absl::Status DecodeClientCert(const Pb& in, const Path& at, Out* out) {
@@ -268,7 +289,8 @@ absl::Status DecodePathRules(const Pb& in, const Path& at, Out* out) {
   out->strip_matching_host_port = in.strip_matching_host_port();
   out->strip_any_host_port = in.strip_any_host_port();
   if (out->strip_matching_host_port && out->strip_any_host_port) {
-    return at.Field("strip_any_host_port").Error("only one of strip_matching_host_port and strip_any_host_port");
+    return at.Field("strip_any_host_port")
+        .Error("only one of strip_matching_host_port and strip_any_host_port");
   }
   switch (in.path_with_escaped_slashes_action()) {
     case Pb::IMPLEMENTATION_SPECIFIC_DEFAULT:
@@ -285,10 +307,11 @@ absl::Status DecodePathRules(const Pb& in, const Path& at, Out* out) {
       out->escaped_slashes = Out::EscapedSlashes::kForward;
       return absl::OkStatus();
     default:
-      return BadEnum(Pb::PathWithEscapedSlashesAction_descriptor(), in.path_with_escaped_slashes_action(),
-                     at.Field("path_with_escaped_slashes_action"),
-                     "IMPLEMENTATION_SPECIFIC_DEFAULT, KEEP_UNCHANGED, REJECT_REQUEST, UNESCAPE_AND_REDIRECT, "
-                     "UNESCAPE_AND_FORWARD");
+      return BadEnum(
+          Pb::PathWithEscapedSlashesAction_descriptor(), in.path_with_escaped_slashes_action(),
+          at.Field("path_with_escaped_slashes_action"),
+          "IMPLEMENTATION_SPECIFIC_DEFAULT, KEEP_UNCHANGED, REJECT_REQUEST, UNESCAPE_AND_REDIRECT, "
+          "UNESCAPE_AND_FORWARD");
   }
 }
 
@@ -315,7 +338,8 @@ absl::Status DecodeHeaderRules(const Pb& in, const Path& at, Out* out) {
       return absl::OkStatus();
     default:
       return BadEnum(Pb::ServerHeaderTransformation_descriptor(), in.server_header_transformation(),
-                     at.Field("server_header_transformation"), "OVERWRITE, APPEND_IF_ABSENT, PASS_THROUGH");
+                     at.Field("server_header_transformation"),
+                     "OVERWRITE, APPEND_IF_ABSENT, PASS_THROUGH");
   }
 }
 
@@ -336,8 +360,8 @@ absl::Status DecodeUpgrades(const Pb& in, const Path& at, Out* out) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Out>> DecodeHttpConnectionManager(const google::protobuf::Any& any,
-                                                                       const Path& at, Context& context) {
+absl::StatusOr<std::shared_ptr<const Out>> DecodeHttpConnectionManager(
+    const google::protobuf::Any& any, const Path& at, Context& context) {
   Pb in;
   HEDDLE_RETURN_IF_ERROR(Unpack(any, at, context, &in));
   auto out = std::make_shared<Out>();
@@ -347,7 +371,8 @@ absl::StatusOr<std::shared_ptr<const Out>> DecodeHttpConnectionManager(const goo
   HEDDLE_RETURN_IF_ERROR(DecodeHttpFilters(in, at.Field("http_filters"), context, out.get()));
   HEDDLE_RETURN_IF_ERROR(DecodeCodec(in, at, out.get()));
   HEDDLE_RETURN_IF_ERROR(DecodeTimeouts(in, at, out.get()));
-  HEDDLE_ASSIGN_OR_RETURN(out->access_logs, DecodeAccessLogs(in.access_log(), at.Field("access_log"), context));
+  HEDDLE_ASSIGN_OR_RETURN(out->access_logs,
+                          DecodeAccessLogs(in.access_log(), at.Field("access_log"), context));
   if (in.has_tracing()) {
     HEDDLE_RETURN_IF_ERROR(DecodeTracing(in.tracing(), at.Field("tracing"), context, out.get()));
   }

@@ -32,11 +32,13 @@ namespace heddle::decode {
 using base::Path;
 
 // Optional fields keep the default that is in *out already.
-absl::Status Duration(bool has, const google::protobuf::Duration& in, const Path& at, absl::Duration* out);
+absl::Status Duration(bool has, const google::protobuf::Duration& in, const Path& at,
+                      absl::Duration* out);
 // More than 0s.
-absl::Status PositiveDuration(bool has, const google::protobuf::Duration& in, const Path& at, absl::Duration* out);
-absl::Status Uint(bool has, const google::protobuf::UInt32Value& in, const Path& at, uint32_t min, uint32_t max,
-                  uint32_t* out);
+absl::Status PositiveDuration(bool has, const google::protobuf::Duration& in, const Path& at,
+                              absl::Duration* out);
+absl::Status Uint(bool has, const google::protobuf::UInt32Value& in, const Path& at, uint32_t min,
+                  uint32_t max, uint32_t* out);
 inline constexpr uint32_t kMaxUint = std::numeric_limits<uint32_t>::max();
 
 absl::Status Required(bool has, const Path& at);
@@ -44,21 +46,24 @@ absl::Status Required(bool has, const Path& at);
 absl::Status BadEnum(const google::protobuf::EnumDescriptor* type, int value, const Path& at,
                      absl::string_view allowed);
 
-// A name in lower case; pseudo-headers and host are refused, because nobody may rewrite those this way.
+// A name in lower case; pseudo-headers and host are refused, because nobody may rewrite those this
+// way.
 absl::StatusOr<std::string> MutableHeaderName(absl::string_view name, const Path& at);
 absl::StatusOr<config::HeaderMutations> DecodeMutations(
-    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& add, const Path& add_at,
-    const google::protobuf::RepeatedPtrField<std::string>& remove, const Path& remove_at);
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& add,
+    const Path& add_at, const google::protobuf::RepeatedPtrField<std::string>& remove,
+    const Path& remove_at);
 
 struct AddressRules {
   bool allow_pipe = true;
   bool allow_any_port = false;  // 0
 };
-absl::StatusOr<net::Address> DecodeAddress(const envoy::config::core::v3::Address& in, const Path& at,
-                                           AddressRules rules);
+absl::StatusOr<net::Address> DecodeAddress(const envoy::config::core::v3::Address& in,
+                                           const Path& at, AddressRules rules);
 
 // Bytes from wherever they are; files up to 1 MiB. Never empty.
-absl::StatusOr<std::string> DecodeData(const envoy::config::core::v3::DataSource& in, const Path& at);
+absl::StatusOr<std::string> DecodeData(const envoy::config::core::v3::DataSource& in,
+                                       const Path& at);
 
 config::Metadata DecodeMetadata(const envoy::config::core::v3::Metadata& in);
 // "a.b" -> text, lists by index.
@@ -67,29 +72,33 @@ absl::flat_hash_map<std::string, std::string> Flatten(const google::protobuf::St
 // Discovery is always by the aggregated stream.
 absl::Status CheckAds(const envoy::config::core::v3::ConfigSource& in, const Path& at);
 
-absl::StatusOr<config::Http1Options> DecodeHttp1(const envoy::config::core::v3::Http1ProtocolOptions& in,
-                                                 const Path& at);
-absl::StatusOr<config::Http2Options> DecodeHttp2(const envoy::config::core::v3::Http2ProtocolOptions& in,
-                                                 const Path& at);
-absl::StatusOr<config::CommonHttp> DecodeCommonHttp(const envoy::config::core::v3::HttpProtocolOptions& in,
-                                                    const Path& at);
+absl::StatusOr<config::Http1Options> DecodeHttp1(
+    const envoy::config::core::v3::Http1ProtocolOptions& in, const Path& at);
+absl::StatusOr<config::Http2Options> DecodeHttp2(
+    const envoy::config::core::v3::Http2ProtocolOptions& in, const Path& at);
+absl::StatusOr<config::CommonHttp> DecodeCommonHttp(
+    const envoy::config::core::v3::HttpProtocolOptions& in, const Path& at);
 
 absl::StatusOr<std::vector<config::AccessLog>> DecodeAccessLogs(
-    const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& in, const Path& at,
-    Context& context);
+    const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& in,
+    const Path& at, Context& context);
 
-absl::StatusOr<config::TransportSocket> DecodeDownstreamTransport(const envoy::config::core::v3::TransportSocket& in,
-                                                                  const Path& at, Context& context);
-absl::StatusOr<config::TransportSocket> DecodeUpstreamTransport(const envoy::config::core::v3::TransportSocket& in,
-                                                                const Path& at, Context& context);
+absl::StatusOr<config::TransportSocket> DecodeDownstreamTransport(
+    const envoy::config::core::v3::TransportSocket& in, const Path& at, Context& context);
+absl::StatusOr<config::TransportSocket> DecodeUpstreamTransport(
+    const envoy::config::core::v3::TransportSocket& in, const Path& at, Context& context);
 
-absl::StatusOr<config::RetryPolicy> DecodeRetry(const envoy::config::route::v3::RetryPolicy& in, const Path& at,
-                                                Context& context);
+absl::StatusOr<config::RetryPolicy> DecodeRetry(const envoy::config::route::v3::RetryPolicy& in,
+                                                const Path& at, Context& context);
 absl::StatusOr<config::RegexRewrite> DecodeRegexRewrite(
     const envoy::type::matcher::v3::RegexMatchAndSubstitute& in, const Path& at);
 
 absl::StatusOr<std::shared_ptr<const config::HttpConnectionManager>> DecodeHttpConnectionManager(
     const google::protobuf::Any& any, const Path& at, Context& context);
+
+// A route table inside a message whose unknown fields have been noted already.
+absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeTable(
+    const envoy::config::route::v3::RouteConfiguration& in, const Path& at, Context& context);
 
 // Fingerprint of a message: the same for the same content, in any process of this version.
 uint64_t HashOf(const google::protobuf::Message& message);

@@ -20,17 +20,19 @@ struct Table {
   uint32_t max_direct_response_bytes;
 };
 
-absl::Status OneFilterConfig(const std::string& name, const google::protobuf::Any& any, const Path& at,
-                             Context& context, config::FilterConfigs* out) {
+absl::Status OneFilterConfig(const std::string& name, const google::protobuf::Any& any,
+                             const Path& at, Context& context, config::FilterConfigs* out) {
   for (const HttpFilterEntry& entry : context.catalogue().http) {
     if (entry.route_message.empty() || entry.route_message != TypeOf(any)) continue;
     HEDDLE_ASSIGN_OR_RETURN((*out)[name], entry.decode_route(any, at, context));
     return absl::OkStatus();
   }
-  return at.Error(absl::StrCat("found type \"", TypeOf(any), "\", which no filter takes on a route"));
+  return at.Error(
+      absl::StrCat("found type \"", TypeOf(any), "\", which no filter takes on a route"));
 }
 
-absl::StatusOr<config::FilterConfigs> DecodeFilters(const FilterMap& in, const Path& at, Context& context) {
+absl::StatusOr<config::FilterConfigs> DecodeFilters(const FilterMap& in, const Path& at,
+                                                    Context& context) {
   config::FilterConfigs out;
   for (const auto& [name, any] : in) {
     const Path here = at.Key(name);
@@ -42,7 +44,8 @@ absl::StatusOr<config::FilterConfigs> DecodeFilters(const FilterMap& in, const P
     HEDDLE_RETURN_IF_ERROR(Unpack(any, here, context, &wrapper));
     if (wrapper.disabled()) return here.Field("disabled").Error("found true, allowed false");
     HEDDLE_RETURN_IF_ERROR(Required(wrapper.has_config(), here.Field("config")));
-    absl::Status status = OneFilterConfig(name, wrapper.config(), here.Field("config"), context, &out);
+    absl::Status status =
+        OneFilterConfig(name, wrapper.config(), here.Field("config"), context, &out);
     if (!status.ok() && !wrapper.is_optional()) return status;
     if (!status.ok()) Warn(here, "optional, and left out: nothing takes it", context);
   }
@@ -60,9 +63,11 @@ absl::Status DecodePath(const route::RouteMatch& in, const Path& at, config::Rou
       out->kind = Kind::kPath, text = in.path(), field = "path";
       break;
     case route::RouteMatch::kPathSeparatedPrefix:
-      out->kind = Kind::kSeparatedPrefix, text = in.path_separated_prefix(), field = "path_separated_prefix";
+      out->kind = Kind::kSeparatedPrefix, text = in.path_separated_prefix(),
+      field = "path_separated_prefix";
       if (text.size() < 2 || text.back() == '/') {
-        return at.Field(field).Error(absl::StrCat("found \"", text, "\", allowed a path that does not end in \"/\""));
+        return at.Field(field).Error(
+            absl::StrCat("found \"", text, "\", allowed a path that does not end in \"/\""));
       }
       break;
     case route::RouteMatch::kSafeRegex: {
@@ -74,15 +79,19 @@ absl::Status DecodePath(const route::RouteMatch& in, const Path& at, config::Rou
       out->kind = Kind::kConnect;
       return absl::OkStatus();
     case route::RouteMatch::PATH_SPECIFIER_NOT_SET:
-      return at.Error("found nothing, allowed one of prefix, path, path_separated_prefix, safe_regex, connect_matcher");
+      return at.Error(
+          "found nothing, allowed one of prefix, path, path_separated_prefix, safe_regex, "
+          "connect_matcher");
   }
   // An exact path may hold anything; a query never matches, which is a mistake worth telling.
   if (text.find_first_of("?#") != absl::string_view::npos) {
-    return at.Field(field).Error(absl::StrCat("found \"", text, "\", allowed a path without query and fragment"));
+    return at.Field(field).Error(
+        absl::StrCat("found \"", text, "\", allowed a path without query and fragment"));
   }
   const bool asterisk = out->kind == Kind::kPath && text == "*";  // OPTIONS *
   if (!text.empty() && text[0] != '/' && !asterisk) {
-    return at.Field(field).Error(absl::StrCat("found \"", text, "\", allowed a path that begins with \"/\""));
+    return at.Field(field).Error(
+        absl::StrCat("found \"", text, "\", allowed a path that begins with \"/\""));
   }
   out->text = out->case_sensitive ? std::string(text) : absl::AsciiStrToLower(text);
   return absl::OkStatus();
@@ -94,18 +103,21 @@ absl::StatusOr<config::RouteMatch> DecodeMatch(const route::RouteMatch& in, cons
   HEDDLE_RETURN_IF_ERROR(DecodePath(in, at, &out));
   const Path headers = at.Field("headers"), query = at.Field("query_parameters");
   for (int i = 0; i < in.headers_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::HeaderMatcher m, DecodeHeader(in.headers(i), headers.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(config::HeaderMatcher m,
+                            DecodeHeader(in.headers(i), headers.Index(static_cast<size_t>(i))));
     out.headers.push_back(std::move(m));
   }
   for (int i = 0; i < in.query_parameters_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::QueryMatcher m,
-                            DecodeQuery(in.query_parameters(i), query.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::QueryMatcher m,
+        DecodeQuery(in.query_parameters(i), query.Index(static_cast<size_t>(i))));
     out.query.push_back(std::move(m));
   }
   if (in.has_runtime_fraction()) {
     const Path here = at.Field("runtime_fraction");
-    HEDDLE_ASSIGN_OR_RETURN(out.runtime_fraction,
-                            DecodeFraction(in.runtime_fraction().default_value(), here.Field("default_value")));
+    HEDDLE_ASSIGN_OR_RETURN(
+        out.runtime_fraction,
+        DecodeFraction(in.runtime_fraction().default_value(), here.Field("default_value")));
   }
   out.grpc_only = in.has_grpc();
   return out;
@@ -126,17 +138,21 @@ absl::Status DecodeWeighted(const route::WeightedCluster& in, const Path& at, Co
     HEDDLE_ASSIGN_OR_RETURN(
         weighted.request,
         DecodeMutations(cluster.request_headers_to_add(), here.Field("request_headers_to_add"),
-                        cluster.request_headers_to_remove(), here.Field("request_headers_to_remove")));
+                        cluster.request_headers_to_remove(),
+                        here.Field("request_headers_to_remove")));
     HEDDLE_ASSIGN_OR_RETURN(
         weighted.response,
         DecodeMutations(cluster.response_headers_to_add(), here.Field("response_headers_to_add"),
-                        cluster.response_headers_to_remove(), here.Field("response_headers_to_remove")));
-    HEDDLE_ASSIGN_OR_RETURN(weighted.filters, DecodeFilters(cluster.typed_per_filter_config(),
-                                                            here.Field("typed_per_filter_config"), context));
+                        cluster.response_headers_to_remove(),
+                        here.Field("response_headers_to_remove")));
+    HEDDLE_ASSIGN_OR_RETURN(weighted.filters,
+                            DecodeFilters(cluster.typed_per_filter_config(),
+                                          here.Field("typed_per_filter_config"), context));
     out->weighted.push_back(std::move(weighted));
   }
   if (out->total_weight == 0 || out->total_weight > kMaxUint) {
-    return list.Error(absl::StrCat("weights sum to ", out->total_weight, ", allowed 1 to ", kMaxUint));
+    return list.Error(
+        absl::StrCat("weights sum to ", out->total_weight, ", allowed 1 to ", kMaxUint));
   }
   return absl::OkStatus();
 }
@@ -151,11 +167,13 @@ absl::Status DecodeDestination(const route::RouteAction& in, const Path& at, Con
     case route::RouteAction::kClusterHeader:
       out->cluster_header = absl::AsciiStrToLower(in.cluster_header());
       if (out->cluster_header != ":authority" && !IsHeaderName(out->cluster_header)) {
-        return at.Field("cluster_header").Error(absl::StrCat("found \"", in.cluster_header(), "\", allowed a header name"));
+        return at.Field("cluster_header")
+            .Error(absl::StrCat("found \"", in.cluster_header(), "\", allowed a header name"));
       }
       break;
     case route::RouteAction::kWeightedClusters:
-      HEDDLE_RETURN_IF_ERROR(DecodeWeighted(in.weighted_clusters(), at.Field("weighted_clusters"), context, out));
+      HEDDLE_RETURN_IF_ERROR(
+          DecodeWeighted(in.weighted_clusters(), at.Field("weighted_clusters"), context, out));
       break;
     case route::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
       return at.Error("found nothing, allowed one of cluster, cluster_header, weighted_clusters");
@@ -172,22 +190,28 @@ absl::Status DecodeDestination(const route::RouteAction& in, const Path& at, Con
       return absl::OkStatus();
     default:
       return BadEnum(route::RouteAction::ClusterNotFoundResponseCode_descriptor(),
-                     in.cluster_not_found_response_code(), at.Field("cluster_not_found_response_code"),
+                     in.cluster_not_found_response_code(),
+                     at.Field("cluster_not_found_response_code"),
                      "SERVICE_UNAVAILABLE, NOT_FOUND, INTERNAL_SERVER_ERROR");
   }
 }
 
-absl::Status DecodeRewrites(const route::RouteAction& in, const Path& at, config::RouteAction* out) {
+absl::Status DecodeRewrites(const route::RouteAction& in, const Path& at,
+                            config::RouteAction* out) {
   out->prefix_rewrite = in.prefix_rewrite();
-  if (!IsHeaderValue(out->prefix_rewrite)) return at.Field("prefix_rewrite").Error("holds CR, LF or NUL");
+  if (!IsHeaderValue(out->prefix_rewrite))
+    return at.Field("prefix_rewrite").Error("holds CR, LF or NUL");
   if (in.has_regex_rewrite()) {
-    if (!out->prefix_rewrite.empty()) return at.Field("regex_rewrite").Error("only one of prefix_rewrite and regex_rewrite");
-    HEDDLE_ASSIGN_OR_RETURN(out->regex_rewrite, DecodeRegexRewrite(in.regex_rewrite(), at.Field("regex_rewrite")));
+    if (!out->prefix_rewrite.empty())
+      return at.Field("regex_rewrite").Error("only one of prefix_rewrite and regex_rewrite");
+    HEDDLE_ASSIGN_OR_RETURN(out->regex_rewrite,
+                            DecodeRegexRewrite(in.regex_rewrite(), at.Field("regex_rewrite")));
   }
   switch (in.host_rewrite_specifier_case()) {
     case route::RouteAction::kHostRewriteLiteral:
       out->host_rewrite = in.host_rewrite_literal();
-      if (!IsHeaderValue(out->host_rewrite)) return at.Field("host_rewrite_literal").Error("holds CR, LF or NUL");
+      if (!IsHeaderValue(out->host_rewrite))
+        return at.Field("host_rewrite_literal").Error("holds CR, LF or NUL");
       break;
     case route::RouteAction::kHostRewriteHeader:
       out->host_rewrite_header = absl::AsciiStrToLower(in.host_rewrite_header());
@@ -213,20 +237,23 @@ absl::Status OptionalDuration(bool has, const google::protobuf::Duration& in, co
   return absl::OkStatus();
 }
 
-absl::Status DecodeTimeouts(const route::RouteAction& in, const Path& at, config::RouteAction* out) {
-  HEDDLE_RETURN_IF_ERROR(OptionalDuration(in.has_timeout(), in.timeout(), at.Field("timeout"), &out->timeout));
+absl::Status DecodeTimeouts(const route::RouteAction& in, const Path& at,
+                            config::RouteAction* out) {
   HEDDLE_RETURN_IF_ERROR(
-      OptionalDuration(in.has_idle_timeout(), in.idle_timeout(), at.Field("idle_timeout"), &out->idle_timeout));
+      OptionalDuration(in.has_timeout(), in.timeout(), at.Field("timeout"), &out->timeout));
+  HEDDLE_RETURN_IF_ERROR(OptionalDuration(in.has_idle_timeout(), in.idle_timeout(),
+                                          at.Field("idle_timeout"), &out->idle_timeout));
   const Path here = at.Field("max_stream_duration");
   const auto& stream = in.max_stream_duration();
-  HEDDLE_RETURN_IF_ERROR(OptionalDuration(stream.has_max_stream_duration(), stream.max_stream_duration(),
-                                          here.Field("max_stream_duration"), &out->max_stream_duration));
+  HEDDLE_RETURN_IF_ERROR(
+      OptionalDuration(stream.has_max_stream_duration(), stream.max_stream_duration(),
+                       here.Field("max_stream_duration"), &out->max_stream_duration));
   return OptionalDuration(stream.has_grpc_timeout_header_max(), stream.grpc_timeout_header_max(),
                           here.Field("grpc_timeout_header_max"), &out->max_grpc_timeout);
 }
 
-absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPolicy& in, const Path& at,
-                                              Context& context) {
+absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPolicy& in,
+                                              const Path& at, Context& context) {
   using Kind = config::HashPolicy::Kind;
   config::HashPolicy out;
   out.terminal = in.terminal();
@@ -236,7 +263,8 @@ absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPoli
       out.name = absl::AsciiStrToLower(in.header().header_name());
       if (!absl::StartsWith(out.name, ":") && !IsHeaderName(out.name)) {
         const Path here = at.Field("header");
-        return here.Field("header_name").Error(absl::StrCat("found \"", out.name, "\", allowed a header name"));
+        return here.Field("header_name")
+            .Error(absl::StrCat("found \"", out.name, "\", allowed a header name"));
       }
       return out;
     case route::RouteAction::HashPolicy::kCookie: {
@@ -244,7 +272,8 @@ absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPoli
       out.kind = Kind::kCookie;
       out.name = in.cookie().name();
       if (out.name.empty() || !IsHeaderName(out.name)) {
-        return here.Field("name").Error(absl::StrCat("found \"", out.name, "\", allowed a cookie name"));
+        return here.Field("name").Error(
+            absl::StrCat("found \"", out.name, "\", allowed a cookie name"));
       }
       out.cookie_path = in.cookie().path();
       if (out.cookie_path.find(';') != std::string::npos || !IsHeaderValue(out.cookie_path)) {
@@ -252,13 +281,15 @@ absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPoli
       }
       out.cookie_generate = in.cookie().has_ttl();
       NotHonoured(out.cookie_generate, here.Field("ttl"), context);
-      HEDDLE_RETURN_IF_ERROR(Duration(in.cookie().has_ttl(), in.cookie().ttl(), here.Field("ttl"), &out.cookie_ttl));
+      HEDDLE_RETURN_IF_ERROR(
+          Duration(in.cookie().has_ttl(), in.cookie().ttl(), here.Field("ttl"), &out.cookie_ttl));
       return out;
     }
     case route::RouteAction::HashPolicy::kConnectionProperties: {
       const Path here = at.Field("connection_properties");
       out.kind = Kind::kSourceIp;
-      if (!in.connection_properties().source_ip()) return here.Field("source_ip").Error("found false, allowed true");
+      if (!in.connection_properties().source_ip())
+        return here.Field("source_ip").Error("found false, allowed true");
       return out;
     }
     case route::RouteAction::HashPolicy::kQueryParameter: {
@@ -271,7 +302,8 @@ absl::StatusOr<config::HashPolicy> DecodeHash(const route::RouteAction::HashPoli
     case route::RouteAction::HashPolicy::POLICY_SPECIFIER_NOT_SET:
       break;
   }
-  return at.Error("found nothing, allowed one of header, cookie, connection_properties, query_parameter");
+  return at.Error(
+      "found nothing, allowed one of header, cookie, connection_properties, query_parameter");
 }
 
 absl::Status DecodeMirrors(const route::RouteAction& in, const Path& at, config::RouteAction* out) {
@@ -283,8 +315,9 @@ absl::Status DecodeMirrors(const route::RouteAction& in, const Path& at, config:
     if (policy.cluster.empty()) return here.Field("cluster").Error("required");
     if (mirror.has_runtime_fraction()) {
       const Path share = here.Field("runtime_fraction");
-      HEDDLE_ASSIGN_OR_RETURN(policy.fraction, DecodeFraction(mirror.runtime_fraction().default_value(),
-                                                              share.Field("default_value")));
+      HEDDLE_ASSIGN_OR_RETURN(
+          policy.fraction,
+          DecodeFraction(mirror.runtime_fraction().default_value(), share.Field("default_value")));
     }
     out->mirrors.push_back(std::move(policy));
   }
@@ -303,7 +336,8 @@ absl::Status DecodeUpgrades(const route::RouteAction& in, const Path& at, Contex
       return here.Field("upgrade_type").Error(absl::StrCat("duplicate \"", type, "\""));
     }
     if (upgrade.has_connect_config()) {
-      if (type != "connect") return here.Field("connect_config").Error("only with upgrade_type CONNECT");
+      if (type != "connect")
+        return here.Field("connect_config").Error("only with upgrade_type CONNECT");
       out->connect_terminate = enabled;
       NotHonoured(enabled, here.Field("connect_config"), context);
     }
@@ -311,46 +345,56 @@ absl::Status DecodeUpgrades(const route::RouteAction& in, const Path& at, Contex
   return absl::OkStatus();
 }
 
-absl::Status DecodeForward(const route::RouteAction& in, const Path& at, Context& context, config::RouteAction* out) {
+absl::Status DecodeForward(const route::RouteAction& in, const Path& at, Context& context,
+                           config::RouteAction* out) {
   HEDDLE_RETURN_IF_ERROR(DecodeDestination(in, at, context, out));
   HEDDLE_RETURN_IF_ERROR(DecodeRewrites(in, at, out));
   HEDDLE_RETURN_IF_ERROR(DecodeTimeouts(in, at, out));
   if (in.has_retry_policy()) {
-    HEDDLE_ASSIGN_OR_RETURN(config::RetryPolicy retry, DecodeRetry(in.retry_policy(), at.Field("retry_policy"), context));
+    HEDDLE_ASSIGN_OR_RETURN(config::RetryPolicy retry,
+                            DecodeRetry(in.retry_policy(), at.Field("retry_policy"), context));
     out->retry = std::make_shared<const config::RetryPolicy>(std::move(retry));
   }
   const Path hash = at.Field("hash_policy");
   for (int i = 0; i < in.hash_policy_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::HashPolicy policy, DecodeHash(in.hash_policy(i), hash.Index(static_cast<size_t>(i)), context));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::HashPolicy policy,
+        DecodeHash(in.hash_policy(i), hash.Index(static_cast<size_t>(i)), context));
     out->hash.push_back(std::move(policy));
   }
   HEDDLE_RETURN_IF_ERROR(DecodeMirrors(in, at.Field("request_mirror_policies"), out));
   HEDDLE_RETURN_IF_ERROR(DecodeUpgrades(in, at.Field("upgrade_configs"), context, out));
   if (in.priority() != core::DEFAULT && in.priority() != core::HIGH) {
-    return BadEnum(core::RoutingPriority_descriptor(), in.priority(), at.Field("priority"), "DEFAULT, HIGH");
+    return BadEnum(core::RoutingPriority_descriptor(), in.priority(), at.Field("priority"),
+                   "DEFAULT, HIGH");
   }
   out->high_priority = in.priority() == core::HIGH;
   return absl::OkStatus();
 }
 
-absl::Status DecodeRedirect(const route::RedirectAction& in, const Path& at, config::RedirectAction* out) {
+absl::Status DecodeRedirect(const route::RedirectAction& in, const Path& at,
+                            config::RedirectAction* out) {
   out->https_redirect = in.https_redirect();
   out->scheme = absl::AsciiStrToLower(in.scheme_redirect());
   if (!out->scheme.empty() && out->scheme != "http" && out->scheme != "https") {
-    return at.Field("scheme_redirect").Error(absl::StrCat("found \"", in.scheme_redirect(), "\", allowed http, https"));
+    return at.Field("scheme_redirect")
+        .Error(absl::StrCat("found \"", in.scheme_redirect(), "\", allowed http, https"));
   }
   out->host = in.host_redirect();
   if (!IsHeaderValue(out->host)) return at.Field("host_redirect").Error("holds CR, LF or NUL");
   if (in.port_redirect() > 65535) {
-    return at.Field("port_redirect").Error(absl::StrCat("found ", in.port_redirect(), ", allowed 1 to 65535"));
+    return at.Field("port_redirect")
+        .Error(absl::StrCat("found ", in.port_redirect(), ", allowed 1 to 65535"));
   }
   if (in.port_redirect() != 0) out->port = static_cast<uint16_t>(in.port_redirect());
   out->path = in.path_redirect();
   if (!IsHeaderValue(out->path)) return at.Field("path_redirect").Error("holds CR, LF or NUL");
   out->prefix_rewrite = in.prefix_rewrite();
-  if (!IsHeaderValue(out->prefix_rewrite)) return at.Field("prefix_rewrite").Error("holds CR, LF or NUL");
+  if (!IsHeaderValue(out->prefix_rewrite))
+    return at.Field("prefix_rewrite").Error("holds CR, LF or NUL");
   if (in.has_regex_rewrite()) {
-    HEDDLE_ASSIGN_OR_RETURN(out->regex_rewrite, DecodeRegexRewrite(in.regex_rewrite(), at.Field("regex_rewrite")));
+    HEDDLE_ASSIGN_OR_RETURN(out->regex_rewrite,
+                            DecodeRegexRewrite(in.regex_rewrite(), at.Field("regex_rewrite")));
   }
   out->strip_query = in.strip_query();
   switch (in.response_code()) {
@@ -382,17 +426,19 @@ absl::Status DecodeDirect(const route::DirectResponseAction& in, const Path& at,
     return at.Field("status").Error(absl::StrCat("found ", in.status(), ", allowed 200 to 599"));
   }
   out->status = static_cast<int>(in.status());
-  const bool none = !in.has_body() || (in.body().has_inline_string() && in.body().inline_string().empty());
+  const bool none =
+      !in.has_body() || (in.body().has_inline_string() && in.body().inline_string().empty());
   if (none) return absl::OkStatus();
   HEDDLE_ASSIGN_OR_RETURN(out->body, DecodeData(in.body(), at.Field("body")));
   if (out->body.size() > max_body) {
-    return at.Field("body").Error(absl::StrCat("found ", out->body.size(), " bytes, allowed ", max_body,
-                                               " (max_direct_response_body_size_bytes)"));
+    return at.Field("body").Error(absl::StrCat("found ", out->body.size(), " bytes, allowed ",
+                                               max_body, " (max_direct_response_body_size_bytes)"));
   }
   return absl::OkStatus();
 }
 
-absl::Status DecodeAction(const route::Route& in, const Path& at, const Table& table, config::Route* out) {
+absl::Status DecodeAction(const route::Route& in, const Path& at, const Table& table,
+                          config::Route* out) {
   using Kind = config::Route::Kind;
   switch (in.action_case()) {
     case route::Route::kRoute:
@@ -403,31 +449,37 @@ absl::Status DecodeAction(const route::Route& in, const Path& at, const Table& t
       return DecodeRedirect(in.redirect(), at.Field("redirect"), &out->redirect);
     case route::Route::kDirectResponse:
       out->kind = Kind::kDirect;
-      return DecodeDirect(in.direct_response(), at.Field("direct_response"), table.max_direct_response_bytes,
-                          &out->direct);
+      return DecodeDirect(in.direct_response(), at.Field("direct_response"),
+                          table.max_direct_response_bytes, &out->direct);
     case route::Route::kNonForwardingAction:
       out->kind = Kind::kNonForwarding;
       return absl::OkStatus();
     case route::Route::ACTION_NOT_SET:
       break;
   }
-  return at.Error("found nothing to do, allowed one of route, redirect, direct_response, non_forwarding_action");
+  return at.Error(
+      "found nothing to do, allowed one of route, redirect, direct_response, "
+      "non_forwarding_action");
 }
 
-absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at, const Table& table) {
+absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at,
+                                          const Table& table) {
   config::Route out;
   out.name = in.name();
   HEDDLE_RETURN_IF_ERROR(Required(in.has_match(), at.Field("match")));
   HEDDLE_ASSIGN_OR_RETURN(out.match, DecodeMatch(in.match(), at.Field("match")));
   HEDDLE_RETURN_IF_ERROR(DecodeAction(in, at, table, &out));
-  HEDDLE_ASSIGN_OR_RETURN(out.request,
-                          DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                                          in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.response,
-                          DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                                          in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.filters, DecodeFilters(in.typed_per_filter_config(),
-                                                     at.Field("typed_per_filter_config"), table.context));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.request,
+      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
+                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.response,
+      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
+                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.filters, DecodeFilters(in.typed_per_filter_config(), at.Field("typed_per_filter_config"),
+                                 table.context));
   if (in.has_decorator()) {
     const Path here = at.Field("decorator");
     out.decorator = in.decorator().operation();
@@ -437,8 +489,8 @@ absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at
   if (in.tracing().has_random_sampling()) {
     const Path here = at.Field("tracing");
     NotHonoured(true, here.Field("random_sampling"), table.context);
-    HEDDLE_ASSIGN_OR_RETURN(out.trace_sampling,
-                            DecodeFraction(in.tracing().random_sampling(), here.Field("random_sampling")));
+    HEDDLE_ASSIGN_OR_RETURN(out.trace_sampling, DecodeFraction(in.tracing().random_sampling(),
+                                                               here.Field("random_sampling")));
   }
   out.metadata = DecodeMetadata(in.metadata());
   return out;
@@ -448,10 +500,12 @@ absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at
 absl::StatusOr<std::string> DecodeDomain(absl::string_view in, const Path& at) {
   std::string out = absl::AsciiStrToLower(in);
   const size_t star = out.find('*');
-  const bool ok = star == std::string::npos || out == "*" ||
-                  (out.find('*', star + 1) == std::string::npos && (star == 0 || star == out.size() - 1));
+  const bool ok =
+      star == std::string::npos || out == "*" ||
+      (out.find('*', star + 1) == std::string::npos && (star == 0 || star == out.size() - 1));
   if (out.empty() || !ok || !IsHeaderValue(out) || out.find(' ') != std::string::npos) {
-    return at.Error(absl::StrCat("found \"", in, "\", allowed a host name, \"*\", or one with \"*\" at one end"));
+    return at.Error(absl::StrCat("found \"", in,
+                                 "\", allowed a host name, \"*\", or one with \"*\" at one end"));
   }
   return out;
 }
@@ -465,21 +519,26 @@ absl::StatusOr<config::VirtualHost> DecodeVirtualHost(const route::VirtualHost& 
   const Path domains = at.Field("domains"), routes = at.Field("routes");
   if (in.domains().empty()) return domains.Error("found none, allowed 1 or more");
   for (int i = 0; i < in.domains_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(std::string domain, DecodeDomain(in.domains(i), domains.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(std::string domain,
+                            DecodeDomain(in.domains(i), domains.Index(static_cast<size_t>(i))));
     out.domains.push_back(std::move(domain));
   }
   for (int i = 0; i < in.routes_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::Route one, DecodeRoute(in.routes(i), routes.Index(static_cast<size_t>(i)), table));
+    HEDDLE_ASSIGN_OR_RETURN(config::Route one,
+                            DecodeRoute(in.routes(i), routes.Index(static_cast<size_t>(i)), table));
     out.routes.push_back(std::move(one));
   }
-  HEDDLE_ASSIGN_OR_RETURN(out.request,
-                          DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                                          in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.response,
-                          DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                                          in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.filters, DecodeFilters(in.typed_per_filter_config(),
-                                                     at.Field("typed_per_filter_config"), table.context));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.request,
+      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
+                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.response,
+      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
+                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out.filters, DecodeFilters(in.typed_per_filter_config(), at.Field("typed_per_filter_config"),
+                                 table.context));
   switch (in.require_tls()) {
     case route::VirtualHost::NONE:
       out.require_tls = Tls::kNone;
@@ -491,14 +550,15 @@ absl::StatusOr<config::VirtualHost> DecodeVirtualHost(const route::VirtualHost& 
       out.require_tls = Tls::kAll;
       break;
     default:
-      return BadEnum(route::VirtualHost::TlsRequirementType_descriptor(), in.require_tls(), at.Field("require_tls"),
-                     "NONE, EXTERNAL_ONLY, ALL");
+      return BadEnum(route::VirtualHost::TlsRequirementType_descriptor(), in.require_tls(),
+                     at.Field("require_tls"), "NONE, EXTERNAL_ONLY, ALL");
   }
   out.include_attempt_count_request = in.include_request_attempt_count();
   out.include_attempt_count_response = in.include_attempt_count_in_response();
   if (in.has_retry_policy()) {
-    HEDDLE_ASSIGN_OR_RETURN(config::RetryPolicy retry,
-                            DecodeRetry(in.retry_policy(), at.Field("retry_policy"), table.context));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::RetryPolicy retry,
+        DecodeRetry(in.retry_policy(), at.Field("retry_policy"), table.context));
     out.retry = std::make_shared<const config::RetryPolicy>(std::move(retry));
     for (config::Route& one : out.routes) {
       if (one.forward.retry == nullptr) one.forward.retry = out.retry;
@@ -509,34 +569,45 @@ absl::StatusOr<config::VirtualHost> DecodeVirtualHost(const route::VirtualHost& 
 
 }  // namespace
 
-absl::StatusOr<config::RegexRewrite> DecodeRegexRewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& in,
-                                                        const Path& at) {
+absl::StatusOr<config::RegexRewrite> DecodeRegexRewrite(
+    const envoy::type::matcher::v3::RegexMatchAndSubstitute& in, const Path& at) {
   config::RegexRewrite out;
   HEDDLE_RETURN_IF_ERROR(Required(in.has_pattern(), at.Field("pattern")));
   HEDDLE_ASSIGN_OR_RETURN(out.pattern, DecodeRegex(in.pattern(), at.Field("pattern")));
   out.substitution = in.substitution();
   std::string error;
-  if (!out.pattern->CheckRewriteString(out.substitution, &error)) return at.Field("substitution").Error(error);
-  if (!IsHeaderValue(out.substitution)) return at.Field("substitution").Error("holds CR, LF or NUL");
+  if (!out.pattern->CheckRewriteString(out.substitution, &error))
+    return at.Field("substitution").Error(error);
+  if (!IsHeaderValue(out.substitution))
+    return at.Field("substitution").Error("holds CR, LF or NUL");
   return out;
 }
 
-absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeRoutes(const route::RouteConfiguration& in,
-                                                                               const Path& at, Context& context) {
+absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeRoutes(
+    const route::RouteConfiguration& in, const Path& at, Context& context) {
   HEDDLE_RETURN_IF_ERROR(NoteUnknown(in, at, context));
+  return DecodeTable(in, at, context);
+}
+
+absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeTable(
+    const route::RouteConfiguration& in, const Path& at, Context& context) {
   auto out = std::make_shared<config::RouteConfiguration>();
   out->name = in.name();
-  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_direct_response_body_size_bytes(), in.max_direct_response_body_size_bytes(),
+  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_direct_response_body_size_bytes(),
+                              in.max_direct_response_body_size_bytes(),
                               at.Field("max_direct_response_body_size_bytes"), 0, 64 << 20,
                               &out->max_direct_response_bytes));
-  HEDDLE_ASSIGN_OR_RETURN(out->request,
-                          DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                                          in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out->response,
-                          DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                                          in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out->filters, DecodeFilters(in.typed_per_filter_config(),
-                                                      at.Field("typed_per_filter_config"), context));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->request,
+      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
+                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->response,
+      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
+                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->filters,
+      DecodeFilters(in.typed_per_filter_config(), at.Field("typed_per_filter_config"), context));
   out->most_specific_header_mutations_wins = in.most_specific_header_mutations_wins();
   out->ignore_port_in_host = in.ignore_port_in_host_matching();
 
@@ -546,8 +617,10 @@ absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeRoutes(c
   absl::flat_hash_map<std::string, std::string> domains;
   for (int i = 0; i < in.virtual_hosts_size(); ++i) {
     const Path here = hosts.Index(static_cast<size_t>(i));
-    HEDDLE_ASSIGN_OR_RETURN(config::VirtualHost host, DecodeVirtualHost(in.virtual_hosts(i), here, table));
-    if (!names.insert(host.name).second) return here.Field("name").Error(absl::StrCat("duplicate \"", host.name, "\""));
+    HEDDLE_ASSIGN_OR_RETURN(config::VirtualHost host,
+                            DecodeVirtualHost(in.virtual_hosts(i), here, table));
+    if (!names.insert(host.name).second)
+      return here.Field("name").Error(absl::StrCat("duplicate \"", host.name, "\""));
     for (const std::string& domain : host.domains) {
       const auto [found, added] = domains.emplace(domain, host.name);
       if (!added) {

@@ -23,11 +23,20 @@ using envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 
 // What BoringSSL knows for TLS 1.2 and what it calls groups; those of 1.3 cannot be chosen.
 constexpr absl::string_view kCiphers[] = {
-    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",   "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
-    "ECDHE-ECDSA-AES128-SHA",        "ECDHE-RSA-AES128-SHA",        "ECDHE-ECDSA-AES256-SHA",
-    "ECDHE-RSA-AES256-SHA",          "AES128-GCM-SHA256",           "AES256-GCM-SHA384",
-    "AES128-SHA",                    "AES256-SHA",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-SHA",
+    "AES256-SHA",
 };
 constexpr absl::string_view kCurves[] = {"X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"};
 constexpr int kMaxListed = 64;
@@ -35,10 +44,12 @@ constexpr int kMaxListed = 64;
 enum class Side { kDownstream, kUpstream };
 
 bool HoldsPem(absl::string_view text, absl::string_view what) {
-  return absl::StrContains(text, "-----BEGIN ") && absl::StrContains(text, absl::StrCat(what, "-----"));
+  return absl::StrContains(text, "-----BEGIN ") &&
+         absl::StrContains(text, absl::StrCat(what, "-----"));
 }
 
-absl::StatusOr<config::Certificate> DecodeCertificate(const tls::TlsCertificate& in, const Path& at) {
+absl::StatusOr<config::Certificate> DecodeCertificate(const tls::TlsCertificate& in,
+                                                      const Path& at) {
   config::Certificate out;
   const Path chain = at.Field("certificate_chain"), key = at.Field("private_key");
   HEDDLE_RETURN_IF_ERROR(Required(in.has_certificate_chain(), chain));
@@ -47,7 +58,8 @@ absl::StatusOr<config::Certificate> DecodeCertificate(const tls::TlsCertificate&
   HEDDLE_ASSIGN_OR_RETURN(out.key_pem, DecodeData(in.private_key(), key));
   if (!HoldsPem(out.chain_pem, "CERTIFICATE")) return chain.Error("holds no PEM certificate");
   if (!HoldsPem(out.key_pem, "PRIVATE KEY")) return key.Error("holds no PEM private key");
-  if (absl::StrContains(out.key_pem, "ENCRYPTED")) return key.Error("found an encrypted key, allowed a plain one");
+  if (absl::StrContains(out.key_pem, "ENCRYPTED"))
+    return key.Error("found an encrypted key, allowed a plain one");
   return out;
 }
 
@@ -67,15 +79,16 @@ absl::StatusOr<config::SanMatcher> DecodeSan(const tls::SubjectAltNameMatcher& i
       out.type = config::SanMatcher::Type::kIp;
       break;
     default:
-      return BadEnum(tls::SubjectAltNameMatcher::SanType_descriptor(), in.san_type(), at.Field("san_type"),
-                     "URI, DNS, EMAIL, IP_ADDRESS");
+      return BadEnum(tls::SubjectAltNameMatcher::SanType_descriptor(), in.san_type(),
+                     at.Field("san_type"), "URI, DNS, EMAIL, IP_ADDRESS");
   }
   HEDDLE_RETURN_IF_ERROR(Required(in.has_matcher(), at.Field("matcher")));
   HEDDLE_ASSIGN_OR_RETURN(out.matcher, DecodeString(in.matcher(), at.Field("matcher")));
   return out;
 }
 
-absl::Status DecodePins(const tls::CertificateValidationContext& in, const Path& at, config::Validation* out) {
+absl::Status DecodePins(const tls::CertificateValidationContext& in, const Path& at,
+                        config::Validation* out) {
   for (int i = 0; i < in.verify_certificate_spki_size(); ++i) {
     std::string raw;
     if (!absl::Base64Unescape(in.verify_certificate_spki(i), &raw) || raw.size() != 32) {
@@ -85,10 +98,12 @@ absl::Status DecodePins(const tls::CertificateValidationContext& in, const Path&
     out->spki_sha256.push_back(in.verify_certificate_spki(i));
   }
   for (int i = 0; i < in.verify_certificate_hash_size(); ++i) {
-    std::string hex = absl::AsciiStrToLower(absl::StrReplaceAll(in.verify_certificate_hash(i), {{":", ""}}));
+    std::string hex =
+        absl::AsciiStrToLower(absl::StrReplaceAll(in.verify_certificate_hash(i), {{":", ""}}));
     if (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
       const Path list = at.Field("verify_certificate_hash");
-      return list.Index(static_cast<size_t>(i)).Error("allowed 32 bytes in hexadecimal, with or without colons");
+      return list.Index(static_cast<size_t>(i))
+          .Error("allowed 32 bytes in hexadecimal, with or without colons");
     }
     out->certificate_sha256.push_back(std::move(hex));
   }
@@ -96,8 +111,8 @@ absl::Status DecodePins(const tls::CertificateValidationContext& in, const Path&
 }
 
 // `ca_elsewhere`: the trusted CA comes from the secret that is merged over this.
-absl::StatusOr<config::Validation> DecodeValidation(const tls::CertificateValidationContext& in, const Path& at,
-                                                    bool ca_elsewhere) {
+absl::StatusOr<config::Validation> DecodeValidation(const tls::CertificateValidationContext& in,
+                                                    const Path& at, bool ca_elsewhere) {
   config::Validation out;
   if (in.has_trusted_ca()) {
     const Path ca = at.Field("trusted_ca");
@@ -109,8 +124,8 @@ absl::StatusOr<config::Validation> DecodeValidation(const tls::CertificateValida
     return sans.Error("needs trusted_ca: without it anybody can make a certificate with that name");
   }
   for (int i = 0; i < in.match_typed_subject_alt_names_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::SanMatcher san,
-                            DecodeSan(in.match_typed_subject_alt_names(i), sans.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(config::SanMatcher san, DecodeSan(in.match_typed_subject_alt_names(i),
+                                                              sans.Index(static_cast<size_t>(i))));
     out.sans.push_back(std::move(san));
   }
   HEDDLE_RETURN_IF_ERROR(DecodePins(in, at, &out));
@@ -132,12 +147,13 @@ absl::StatusOr<config::Validation> DecodeValidation(const tls::CertificateValida
                      in.trust_chain_verification(), at.Field("trust_chain_verification"),
                      "VERIFY_TRUST_CHAIN, ACCEPT_UNTRUSTED");
   }
-  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_verify_depth(), in.max_verify_depth(), at.Field("max_verify_depth"), 0, 100,
-                              &out.max_verify_depth));
+  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_verify_depth(), in.max_verify_depth(),
+                              at.Field("max_verify_depth"), 0, 100, &out.max_verify_depth));
   return out;
 }
 
-absl::StatusOr<config::TlsVersion> DecodeVersion(tls::TlsParameters::TlsProtocol in, const Path& at) {
+absl::StatusOr<config::TlsVersion> DecodeVersion(tls::TlsParameters::TlsProtocol in,
+                                                 const Path& at) {
   switch (in) {
     case tls::TlsParameters::TLS_AUTO:
       return config::TlsVersion::kAuto;
@@ -146,20 +162,25 @@ absl::StatusOr<config::TlsVersion> DecodeVersion(tls::TlsParameters::TlsProtocol
     case tls::TlsParameters::TLSv1_3:
       return config::TlsVersion::k13;
     default:
-      return BadEnum(tls::TlsParameters::TlsProtocol_descriptor(), in, at, "TLS_AUTO, TLSv1_2, TLSv1_3");
+      return BadEnum(tls::TlsParameters::TlsProtocol_descriptor(), in, at,
+                     "TLS_AUTO, TLSv1_2, TLSv1_3");
   }
 }
 
-absl::Status CheckListed(absl::string_view name, absl::Span<const absl::string_view> known, const Path& at) {
+absl::Status CheckListed(absl::string_view name, absl::Span<const absl::string_view> known,
+                         const Path& at) {
   if (std::find(known.begin(), known.end(), name) != known.end()) return absl::OkStatus();
   return at.Error(absl::StrCat("found \"", name, "\", allowed ", absl::StrJoin(known, ", ")));
 }
 
-absl::Status DecodeParameters(const tls::TlsParameters& in, const Path& at, config::CommonTls* out) {
-  HEDDLE_ASSIGN_OR_RETURN(out->min_version,
-                          DecodeVersion(in.tls_minimum_protocol_version(), at.Field("tls_minimum_protocol_version")));
-  HEDDLE_ASSIGN_OR_RETURN(out->max_version,
-                          DecodeVersion(in.tls_maximum_protocol_version(), at.Field("tls_maximum_protocol_version")));
+absl::Status DecodeParameters(const tls::TlsParameters& in, const Path& at,
+                              config::CommonTls* out) {
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->min_version,
+      DecodeVersion(in.tls_minimum_protocol_version(), at.Field("tls_minimum_protocol_version")));
+  HEDDLE_ASSIGN_OR_RETURN(
+      out->max_version,
+      DecodeVersion(in.tls_maximum_protocol_version(), at.Field("tls_maximum_protocol_version")));
   if (out->min_version == config::TlsVersion::k13 && out->max_version == config::TlsVersion::k12) {
     return at.Field("tls_minimum_protocol_version").Error("is above tls_maximum_protocol_version");
   }
@@ -173,7 +194,8 @@ absl::Status DecodeParameters(const tls::TlsParameters& in, const Path& at, conf
     out->cipher_suites.push_back(in.cipher_suites(i));
   }
   for (int i = 0; i < in.ecdh_curves_size() && i < kMaxListed; ++i) {
-    HEDDLE_RETURN_IF_ERROR(CheckListed(in.ecdh_curves(i), kCurves, curves.Index(static_cast<size_t>(i))));
+    HEDDLE_RETURN_IF_ERROR(
+        CheckListed(in.ecdh_curves(i), kCurves, curves.Index(static_cast<size_t>(i))));
     out->curves.push_back(in.ecdh_curves(i));
   }
   return absl::OkStatus();
@@ -181,20 +203,23 @@ absl::Status DecodeParameters(const tls::TlsParameters& in, const Path& at, conf
 
 absl::StatusOr<std::string> DecodeSds(const tls::SdsSecretConfig& in, const Path& at) {
   if (in.name().empty()) return at.Field("name").Error("required");
-  if (in.has_sds_config()) HEDDLE_RETURN_IF_ERROR(CheckAds(in.sds_config(), at.Field("sds_config")));
+  if (in.has_sds_config())
+    HEDDLE_RETURN_IF_ERROR(CheckAds(in.sds_config(), at.Field("sds_config")));
   return in.name();
 }
 
 absl::Status DecodeTrust(const tls::CommonTlsContext& in, const Path& at, config::CommonTls* out) {
   switch (in.validation_context_type_case()) {
     case tls::CommonTlsContext::kValidationContext: {
-      HEDDLE_ASSIGN_OR_RETURN(out->validation,
-                              DecodeValidation(in.validation_context(), at.Field("validation_context"), false));
+      HEDDLE_ASSIGN_OR_RETURN(
+          out->validation,
+          DecodeValidation(in.validation_context(), at.Field("validation_context"), false));
       break;
     }
     case tls::CommonTlsContext::kValidationContextSdsSecretConfig: {
-      HEDDLE_ASSIGN_OR_RETURN(out->validation_sds, DecodeSds(in.validation_context_sds_secret_config(),
-                                                             at.Field("validation_context_sds_secret_config")));
+      HEDDLE_ASSIGN_OR_RETURN(out->validation_sds,
+                              DecodeSds(in.validation_context_sds_secret_config(),
+                                        at.Field("validation_context_sds_secret_config")));
       break;
     }
     case tls::CommonTlsContext::kCombinedValidationContext: {
@@ -204,9 +229,11 @@ absl::Status DecodeTrust(const tls::CommonTlsContext& in, const Path& at, config
       const Path sds_at = here.Field("validation_context_sds_secret_config");
       HEDDLE_RETURN_IF_ERROR(Required(combined.has_default_validation_context(), inline_at));
       HEDDLE_RETURN_IF_ERROR(Required(combined.has_validation_context_sds_secret_config(), sds_at));
-      HEDDLE_ASSIGN_OR_RETURN(out->validation,
-                              DecodeValidation(combined.default_validation_context(), inline_at, true));
-      HEDDLE_ASSIGN_OR_RETURN(out->validation_sds, DecodeSds(combined.validation_context_sds_secret_config(), sds_at));
+      HEDDLE_ASSIGN_OR_RETURN(
+          out->validation,
+          DecodeValidation(combined.default_validation_context(), inline_at, true));
+      HEDDLE_ASSIGN_OR_RETURN(out->validation_sds,
+                              DecodeSds(combined.validation_context_sds_secret_config(), sds_at));
       break;
     }
     case tls::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET:
@@ -215,19 +242,23 @@ absl::Status DecodeTrust(const tls::CommonTlsContext& in, const Path& at, config
   return absl::OkStatus();
 }
 
-absl::StatusOr<config::CommonTls> DecodeCommon(const tls::CommonTlsContext& in, const Path& at, Side side) {
+absl::StatusOr<config::CommonTls> DecodeCommon(const tls::CommonTlsContext& in, const Path& at,
+                                               Side side) {
   config::CommonTls out;
   HEDDLE_RETURN_IF_ERROR(DecodeParameters(in.tls_params(), at.Field("tls_params"), &out));
-  const Path inline_at = at.Field("tls_certificates"), sds_at = at.Field("tls_certificate_sds_secret_configs");
+  const Path inline_at = at.Field("tls_certificates"),
+             sds_at = at.Field("tls_certificate_sds_secret_configs");
   if (in.tls_certificates_size() > 0 && in.tls_certificate_sds_secret_configs_size() > 0) {
-    return sds_at.Error("only one of tls_certificates and tls_certificate_sds_secret_configs is allowed");
+    return sds_at.Error(
+        "only one of tls_certificates and tls_certificate_sds_secret_configs is allowed");
   }
   const int most = side == Side::kUpstream ? 1 : 8;
   const int count = in.tls_certificates_size() + in.tls_certificate_sds_secret_configs_size();
   if (count > most) return at.Error(absl::StrCat("found ", count, " certificates, allowed ", most));
   for (int i = 0; i < in.tls_certificates_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(config::Certificate certificate,
-                            DecodeCertificate(in.tls_certificates(i), inline_at.Index(static_cast<size_t>(i))));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::Certificate certificate,
+        DecodeCertificate(in.tls_certificates(i), inline_at.Index(static_cast<size_t>(i))));
     out.certificates.push_back(std::move(certificate));
   }
   for (int i = 0; i < in.tls_certificate_sds_secret_configs_size(); ++i) {
@@ -241,29 +272,35 @@ absl::StatusOr<config::CommonTls> DecodeCommon(const tls::CommonTlsContext& in, 
   for (int i = 0; i < in.alpn_protocols_size(); ++i) {
     const std::string& name = in.alpn_protocols(i);
     if (name.empty() || name.size() > 255 || i >= kMaxListed) {
-      return alpn.Index(static_cast<size_t>(i)).Error(
-          absl::StrCat("found ", name.size(), " bytes, allowed 1 to 255, and at most ", kMaxListed, " names"));
+      return alpn.Index(static_cast<size_t>(i))
+          .Error(absl::StrCat("found ", name.size(), " bytes, allowed 1 to 255, and at most ",
+                              kMaxListed, " names"));
     }
     out.alpn.push_back(name);
   }
   return out;
 }
 
-bool Verifies(const config::CommonTls& common) { return common.validation.has_value() || !common.validation_sds.empty(); }
+bool Verifies(const config::CommonTls& common) {
+  return common.validation.has_value() || !common.validation_sds.empty();
+}
 
-absl::StatusOr<config::TransportSocket> Downstream(const tls::DownstreamTlsContext& in, const Path& at,
-                                                   Context& context) {
+absl::StatusOr<config::TransportSocket> Downstream(const tls::DownstreamTlsContext& in,
+                                                   const Path& at, Context& context) {
   auto out = std::make_shared<config::DownstreamTls>();
   const Path common = at.Field("common_tls_context");
   HEDDLE_RETURN_IF_ERROR(Required(in.has_common_tls_context(), common));
-  HEDDLE_ASSIGN_OR_RETURN(out->common, DecodeCommon(in.common_tls_context(), common, Side::kDownstream));
+  HEDDLE_ASSIGN_OR_RETURN(out->common,
+                          DecodeCommon(in.common_tls_context(), common, Side::kDownstream));
   out->require_client_certificate = in.require_client_certificate().value();
   if (out->require_client_certificate && !Verifies(out->common)) {
-    Warn(at.Field("require_client_certificate"), "any certificate is accepted: there is no validation context", context);
+    Warn(at.Field("require_client_certificate"),
+         "any certificate is accepted: there is no validation context", context);
   }
   out->session_tickets = !in.disable_stateless_session_resumption();
   const Path timeout = at.Field("session_timeout");
-  HEDDLE_RETURN_IF_ERROR(Duration(in.has_session_timeout(), in.session_timeout(), timeout, &out->session_timeout));
+  HEDDLE_RETURN_IF_ERROR(
+      Duration(in.has_session_timeout(), in.session_timeout(), timeout, &out->session_timeout));
   if (out->session_timeout >= absl::Seconds(int64_t{1} << 32)) {
     return timeout.Error("found 2^32 seconds or more, allowed less");
   }
@@ -272,16 +309,20 @@ absl::StatusOr<config::TransportSocket> Downstream(const tls::DownstreamTlsConte
   return socket;
 }
 
-absl::StatusOr<config::TransportSocket> Upstream(const tls::UpstreamTlsContext& in, const Path& at, Context& context) {
+absl::StatusOr<config::TransportSocket> Upstream(const tls::UpstreamTlsContext& in, const Path& at,
+                                                 Context& context) {
   auto out = std::make_shared<config::UpstreamTls>();
   const Path common = at.Field("common_tls_context");
   HEDDLE_RETURN_IF_ERROR(Required(in.has_common_tls_context(), common));
-  HEDDLE_ASSIGN_OR_RETURN(out->common, DecodeCommon(in.common_tls_context(), common, Side::kUpstream));
-  if (!Verifies(out->common)) Warn(at, "the server's certificate is not verified: no validation context", context);
+  HEDDLE_ASSIGN_OR_RETURN(out->common,
+                          DecodeCommon(in.common_tls_context(), common, Side::kUpstream));
+  if (!Verifies(out->common))
+    Warn(at, "the server's certificate is not verified: no validation context", context);
   out->sni = in.sni();
-  if (out->sni.size() > 255) return at.Field("sni").Error(absl::StrCat("found ", out->sni.size(), " bytes, allowed 255"));
-  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_session_keys(), in.max_session_keys(), at.Field("max_session_keys"), 0, 1024,
-                              &out->max_session_keys));
+  if (out->sni.size() > 255)
+    return at.Field("sni").Error(absl::StrCat("found ", out->sni.size(), " bytes, allowed 255"));
+  HEDDLE_RETURN_IF_ERROR(Uint(in.has_max_session_keys(), in.max_session_keys(),
+                              at.Field("max_session_keys"), 0, 1024, &out->max_session_keys));
   config::TransportSocket socket;
   socket.upstream_tls = std::move(out);
   return socket;
@@ -301,7 +342,8 @@ absl::StatusOr<bool> IsPlain(const core::TransportSocket& in, const Path& at, Co
 
 }  // namespace
 
-absl::StatusOr<config::TransportSocket> DecodeDownstreamTransport(const core::TransportSocket& in, const Path& at,
+absl::StatusOr<config::TransportSocket> DecodeDownstreamTransport(const core::TransportSocket& in,
+                                                                  const Path& at,
                                                                   Context& context) {
   HEDDLE_ASSIGN_OR_RETURN(const bool plain, IsPlain(in, at, context));
   if (plain) return config::TransportSocket{};
@@ -311,8 +353,8 @@ absl::StatusOr<config::TransportSocket> DecodeDownstreamTransport(const core::Tr
   return Downstream(message, here, context);
 }
 
-absl::StatusOr<config::TransportSocket> DecodeUpstreamTransport(const core::TransportSocket& in, const Path& at,
-                                                                Context& context) {
+absl::StatusOr<config::TransportSocket> DecodeUpstreamTransport(const core::TransportSocket& in,
+                                                                const Path& at, Context& context) {
   HEDDLE_ASSIGN_OR_RETURN(const bool plain, IsPlain(in, at, context));
   if (plain) return config::TransportSocket{};
   const Path here = at.Field("typed_config");
@@ -321,7 +363,8 @@ absl::StatusOr<config::TransportSocket> DecodeUpstreamTransport(const core::Tran
   return Upstream(message, here, context);
 }
 
-absl::StatusOr<std::shared_ptr<const config::Secret>> DecodeSecret(const tls::Secret& in, const Path& at,
+absl::StatusOr<std::shared_ptr<const config::Secret>> DecodeSecret(const tls::Secret& in,
+                                                                   const Path& at,
                                                                    Context& context) {
   HEDDLE_RETURN_IF_ERROR(NoteUnknown(in, at, context));
   auto out = std::make_shared<config::Secret>();
@@ -329,21 +372,25 @@ absl::StatusOr<std::shared_ptr<const config::Secret>> DecodeSecret(const tls::Se
   if (out->name.empty()) return at.Field("name").Error("required");
   switch (in.type_case()) {
     case tls::Secret::kTlsCertificate: {
-      HEDDLE_ASSIGN_OR_RETURN(out->certificate, DecodeCertificate(in.tls_certificate(), at.Field("tls_certificate")));
+      HEDDLE_ASSIGN_OR_RETURN(out->certificate,
+                              DecodeCertificate(in.tls_certificate(), at.Field("tls_certificate")));
       break;
     }
     case tls::Secret::kValidationContext: {
       const Path here = at.Field("validation_context");
-      HEDDLE_ASSIGN_OR_RETURN(out->validation, DecodeValidation(in.validation_context(), here, false));
+      HEDDLE_ASSIGN_OR_RETURN(out->validation,
+                              DecodeValidation(in.validation_context(), here, false));
       break;
     }
     case tls::Secret::kGenericSecret: {
       const Path here = at.Field("generic_secret");
-      HEDDLE_ASSIGN_OR_RETURN(out->generic, DecodeData(in.generic_secret().secret(), here.Field("secret")));
+      HEDDLE_ASSIGN_OR_RETURN(out->generic,
+                              DecodeData(in.generic_secret().secret(), here.Field("secret")));
       break;
     }
     case tls::Secret::TYPE_NOT_SET:
-      return at.Error("found nothing, allowed one of tls_certificate, validation_context, generic_secret");
+      return at.Error(
+          "found nothing, allowed one of tls_certificate, validation_context, generic_secret");
   }
   return std::shared_ptr<const config::Secret>(std::move(out));
 }

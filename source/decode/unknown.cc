@@ -12,7 +12,8 @@ absl::Status RejectUnknown(const google::protobuf::Message& message, const base:
   return found.empty() ? absl::OkStatus() : absl::InvalidArgumentError(found[0]);
 }
 
-absl::Status NoteUnknown(const google::protobuf::Message& message, const base::Path& at, Context& context) {
+absl::Status NoteUnknown(const google::protobuf::Message& message, const base::Path& at,
+                         Context& context) {
   return yaml::CheckUnknownFields(message, at, context.mutable_warnings());
 }
 

@@ -15,11 +15,13 @@ namespace heddle::decode {
 
 class Context;
 
-// InvalidArgument when anything in the message is unknown: for filters that guard access or change answers.
+// InvalidArgument when anything in the message is unknown: for filters that guard access or change
+// answers.
 absl::Status RejectUnknown(const google::protobuf::Message& message, const base::Path& at);
 
 // Unknown fields are an error inside what guards access, else a warning.
-absl::Status NoteUnknown(const google::protobuf::Message& message, const base::Path& at, Context& context);
+absl::Status NoteUnknown(const google::protobuf::Message& message, const base::Path& at,
+                         Context& context);
 
 // Adds "<path>: <text>" to the warnings.
 void Warn(const base::Path& at, absl::string_view text, Context& context);
@@ -38,9 +40,11 @@ bool Is(const google::protobuf::Any& any) {
 
 // What is in the Any, its unknown fields noted.
 template <typename Message>
-absl::Status Unpack(const google::protobuf::Any& any, const base::Path& at, Context& context, Message* out) {
+absl::Status Unpack(const google::protobuf::Any& any, const base::Path& at, Context& context,
+                    Message* out) {
   const std::string& name = Message::descriptor()->full_name();
-  if (TypeOf(any) != name) return at.Error(absl::StrCat("found type \"", TypeOf(any), "\", allowed ", name));
+  if (TypeOf(any) != name)
+    return at.Error(absl::StrCat("found type \"", TypeOf(any), "\", allowed ", name));
   if (!out->ParseFromString(any.value())) return at.Error(absl::StrCat("cannot be read as ", name));
   return NoteUnknown(*out, at, context);
 }

@@ -48,7 +48,9 @@ std::string Describe(const Node& node) {
   return node.quoted ? absl::StrCat("\"", text, "\"") : text;
 }
 
-bool IsPlainBool(const Node& node) { return !node.quoted && (node.text == "true" || node.text == "false"); }
+bool IsPlainBool(const Node& node) {
+  return !node.quoted && (node.text == "true" || node.text == "false");
+}
 
 class Decoder {
  public:
@@ -87,7 +89,8 @@ class Decoder {
   }
 
   // Members of a map as fields; the member named `skip` is somebody else's.
-  absl::Status Fields(const Node& node, const Path& at, Scope scope, absl::string_view skip, pb::Message* out) {
+  absl::Status Fields(const Node& node, const Path& at, Scope scope, absl::string_view skip,
+                      pb::Message* out) {
     const pb::Descriptor& type = *out->GetDescriptor();
     absl::flat_hash_set<const Field*> seen;
     for (const Node::Member& member : node.members) {
@@ -98,7 +101,8 @@ class Decoder {
         continue;
       }
       const Path here = at.Field(member.key);
-      if (!seen.insert(field).second) return FailLine(member.line, here, "given twice, under both of its names");
+      if (!seen.insert(field).second)
+        return FailLine(member.line, here, "given twice, under both of its names");
       HEDDLE_RETURN_IF_ERROR(OneField(*member.value, member.line, here, scope, *field, out));
     }
     return absl::OkStatus();
@@ -112,11 +116,13 @@ class Decoder {
     return nullptr;
   }
 
-  absl::Status Unknown(const pb::Descriptor& type, const Node::Member& member, const Path& at, Scope scope) {
+  absl::Status Unknown(const pb::Descriptor& type, const Node::Member& member, const Path& at,
+                       Scope scope) {
     Nearest nearest(member.key);
     std::vector<std::string> names;
     for (int i = 0; i < type.field_count(); ++i) {
-      const bool camel = member.key.find('_') == std::string::npos && !absl::StrContains(at.ToString(), '_');
+      const bool camel =
+          member.key.find('_') == std::string::npos && !absl::StrContains(at.ToString(), '_');
       names.push_back(camel ? type.field(i)->json_name() : type.field(i)->name());
       nearest.Offer(names.back());
     }
@@ -139,11 +145,14 @@ class Decoder {
                         pb::Message* out) {
     const bool null_value = field.cpp_type() == Field::CPPTYPE_MESSAGE && !field.is_repeated() &&
                             field.message_type()->full_name() == "google.protobuf.Value";
-    if (node.kind == Node::Kind::kNull && !null_value) return absl::OkStatus();  // as if it were not there
+    if (node.kind == Node::Kind::kNull && !null_value)
+      return absl::OkStatus();  // as if it were not there
     if (const pb::OneofDescriptor* oneof = field.real_containing_oneof(); oneof != nullptr) {
       const Field* other = out->GetReflection()->GetOneofFieldDescriptor(*out, oneof);
       if (other != nullptr) {
-        return FailLine(line, at, absl::StrCat("only one of ", other->name(), " and ", field.name(), " is allowed"));
+        return FailLine(
+            line, at,
+            absl::StrCat("only one of ", other->name(), " and ", field.name(), " is allowed"));
       }
     }
     if (field.is_map()) return Map(node, at, scope, field, out);
@@ -153,13 +162,15 @@ class Decoder {
       const Path item = at.Index(i);
       const bool any_null = field.cpp_type() == Field::CPPTYPE_MESSAGE &&
                             field.message_type()->full_name() == "google.protobuf.Value";
-      if (node.items[i]->kind == Node::Kind::kNull && !any_null) return Fail(*node.items[i], item, "must not be null");
+      if (node.items[i]->kind == Node::Kind::kNull && !any_null)
+        return Fail(*node.items[i], item, "must not be null");
       HEDDLE_RETURN_IF_ERROR(Value(*node.items[i], item, scope, field, out));
     }
     return absl::OkStatus();
   }
 
-  absl::Status Map(const Node& node, const Path& at, Scope scope, const Field& field, pb::Message* out) {
+  absl::Status Map(const Node& node, const Path& at, Scope scope, const Field& field,
+                   pb::Message* out) {
     if (node.kind != Node::Kind::kMap) return Found(node, at, "a map");
     const Field& key_field = *field.message_type()->map_key();
     const Field& value_field = *field.message_type()->map_value();
@@ -172,7 +183,8 @@ class Decoder {
       key.text = member.key;
       key.quoted = key_field.cpp_type() != Field::CPPTYPE_BOOL;
       HEDDLE_RETURN_IF_ERROR(Value(key, here, scope, key_field, entry));
-      if (member.value->kind == Node::Kind::kNull && value_field.cpp_type() != Field::CPPTYPE_MESSAGE) {
+      if (member.value->kind == Node::Kind::kNull &&
+          value_field.cpp_type() != Field::CPPTYPE_MESSAGE) {
         return FailLine(member.line, here, "must not be null");
       }
       HEDDLE_RETURN_IF_ERROR(Value(*member.value, here, scope, value_field, entry));
@@ -181,10 +193,13 @@ class Decoder {
   }
 
   // Sets, or adds to, one field.
-  absl::Status Value(const Node& node, const Path& at, Scope scope, const Field& field, pb::Message* out) {
+  absl::Status Value(const Node& node, const Path& at, Scope scope, const Field& field,
+                     pb::Message* out) {
     const pb::Reflection& r = *out->GetReflection();
     if (field.cpp_type() == Field::CPPTYPE_MESSAGE) {
-      return Message(node, at, scope, field.is_repeated() ? r.AddMessage(out, &field) : r.MutableMessage(out, &field));
+      return Message(
+          node, at, scope,
+          field.is_repeated() ? r.AddMessage(out, &field) : r.MutableMessage(out, &field));
     }
     if (node.kind != Node::Kind::kScalar) return Found(node, at, Allowed(field));
     switch (field.cpp_type()) {
@@ -224,7 +239,8 @@ class Decoder {
   static std::string Allowed(const Field& field) {
     switch (field.cpp_type()) {
       case Field::CPPTYPE_INT32:
-        return absl::StrCat(std::numeric_limits<int32_t>::min(), " to ", std::numeric_limits<int32_t>::max());
+        return absl::StrCat(std::numeric_limits<int32_t>::min(), " to ",
+                            std::numeric_limits<int32_t>::max());
       case Field::CPPTYPE_UINT32:
         return absl::StrCat("0 to ", std::numeric_limits<uint32_t>::max());
       case Field::CPPTYPE_INT64:
@@ -284,14 +300,16 @@ class Decoder {
     const pb::EnumValueDescriptor* value = type.FindValueByName(node.text);
     if (value == nullptr && !node.quoted) {
       const std::optional<int64_t> number = ParseSigned(node.text);
-      if (number && *number == static_cast<int>(*number)) value = type.FindValueByNumber(static_cast<int>(*number));
+      if (number && *number == static_cast<int>(*number))
+        value = type.FindValueByNumber(static_cast<int>(*number));
     }
     if (value == nullptr) {
       Nearest nearest(node.text);
       for (int i = 0; i < type.value_count(); ++i) nearest.Offer(type.value(i)->name());
       return Found(node, at,
-                   nearest.best().empty() ? Allowed(field)
-                                          : absl::StrCat(Allowed(field), "; did you mean ", nearest.best(), "?"));
+                   nearest.best().empty()
+                       ? Allowed(field)
+                       : absl::StrCat(Allowed(field), "; did you mean ", nearest.best(), "?"));
     }
     const pb::Reflection& r = *out->GetReflection();
     field.is_repeated() ? r.AddEnum(out, &field, value) : r.SetEnum(out, &field, value);
@@ -307,25 +325,29 @@ class Decoder {
       text = *std::move(bytes);
     } else {
       if (!node.quoted && (IsPlainBool(node) || LooksLikeNumber(node.text))) {
-        return Found(node, at, absl::StrCat("a string; write \"", node.text.substr(0, 60), "\" with quotes"));
+        return Found(node, at,
+                     absl::StrCat("a string; write \"", node.text.substr(0, 60), "\" with quotes"));
       }
       if (!pb::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size()))) {
         return Fail(node, at, "is not UTF-8");
       }
     }
-    field.is_repeated() ? r.AddString(out, &field, std::move(text)) : r.SetString(out, &field, std::move(text));
+    field.is_repeated() ? r.AddString(out, &field, std::move(text))
+                        : r.SetString(out, &field, std::move(text));
     return absl::OkStatus();
   }
 
   // The types of google.protobuf that have a form of their own in JSON.
-  absl::Status WellKnown(const Node& node, const Path& at, Scope scope, pb::Message* out, bool* known) {
+  absl::Status WellKnown(const Node& node, const Path& at, Scope scope, pb::Message* out,
+                         bool* known) {
     const std::string& type = out->GetDescriptor()->full_name();
     if (type == "google.protobuf.Any") return Any(node, at, scope, out);
     if (type == "google.protobuf.Duration" || type == "google.protobuf.Timestamp") {
       return Time(node, at, type == "google.protobuf.Duration", out);
     }
     const pb::Descriptor& d = *out->GetDescriptor();
-    if (type == "google.protobuf.Struct") return Map(node, at, scope, *d.FindFieldByName("fields"), out);
+    if (type == "google.protobuf.Struct")
+      return Map(node, at, scope, *d.FindFieldByName("fields"), out);
     if (type == "google.protobuf.Value") return AnyValue(node, at, scope, out);
     if (type == "google.protobuf.ListValue") {
       return OneField(node, node.line, at, scope, *d.FindFieldByName("values"), out);
@@ -339,9 +361,12 @@ class Decoder {
 
   absl::Status Time(const Node& node, const Path& at, bool duration, pb::Message* out) {
     std::optional<SecondsNanos> value;
-    if (node.kind == Node::Kind::kScalar) value = duration ? ParseDuration(node.text) : ParseTimestamp(node.text);
+    if (node.kind == Node::Kind::kScalar)
+      value = duration ? ParseDuration(node.text) : ParseTimestamp(node.text);
     if (!value) {
-      return Found(node, at, duration ? "seconds such as \"1.5s\"" : "a time such as \"2026-01-31T12:00:00Z\"");
+      return Found(
+          node, at,
+          duration ? "seconds such as \"1.5s\"" : "a time such as \"2026-01-31T12:00:00Z\"");
     }
     const pb::Descriptor& d = *out->GetDescriptor();
     out->GetReflection()->SetInt64(out, d.FindFieldByNumber(1), value->seconds);
@@ -364,7 +389,8 @@ class Decoder {
         break;
     }
     if (IsPlainBool(node)) return Value(node, at, scope, *field("bool_value"), out);
-    if (!node.quoted && LooksLikeNumber(node.text)) return Value(node, at, scope, *field("number_value"), out);
+    if (!node.quoted && LooksLikeNumber(node.text))
+      return Value(node, at, scope, *field("number_value"), out);
     return Value(node, at, scope, *field("string_value"), out);
   }
 
@@ -383,9 +409,11 @@ class Decoder {
     const pb::Descriptor& d = *out->GetDescriptor();
     out->GetReflection()->SetString(out, d.FindFieldByNumber(1), url);
     const pb::Message* prototype =
-        payload == nullptr ? nullptr : pb::MessageFactory::generated_factory()->GetPrototype(payload);
+        payload == nullptr ? nullptr
+                           : pb::MessageFactory::generated_factory()->GetPrototype(payload);
     if (prototype == nullptr) {
-      absl::Status status = FailLine(type->line, at.Field("@type"), absl::StrCat("unknown type \"", url, "\""));
+      absl::Status status =
+          FailLine(type->line, at.Field("@type"), absl::StrCat("unknown type \"", url, "\""));
       if (options_.unknown_fields == UnknownFields::kError || scope.guarded) return status;
       // The type stays, so that whoever needs what is inside can still refuse.
       AddWarning(options_.warnings, std::string(status.message()));
@@ -415,7 +443,8 @@ class Decoder {
     }
     for (const Node::Member& member : node.members) {
       if (member.key == "@type") continue;
-      if (member.key != "value") return FailLine(member.line, at.Field(member.key), "unknown field; allowed: value");
+      if (member.key != "value")
+        return FailLine(member.line, at.Field(member.key), "unknown field; allowed: value");
       HEDDLE_RETURN_IF_ERROR(Message(*member.value, at.Field("value"), scope, out));
     }
     return absl::OkStatus();

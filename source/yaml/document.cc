@@ -82,7 +82,8 @@ const Node* Walk(const Node* node, absl::string_view path, int* line, bool* exac
 }  // namespace
 
 absl::Status ErrorAt(const Options& options, int line, absl::string_view message) {
-  if (options.file.empty()) return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", message));
+  if (options.file.empty())
+    return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", message));
   return absl::InvalidArgumentError(absl::StrCat(options.file, ":", line, ": ", message));
 }
 
@@ -97,7 +98,8 @@ absl::string_view Document::TextAt(absl::string_view path) const {
   int line = 0;
   bool exact = false;
   const Node* node = Walk(root_.get(), path, &line, &exact);
-  return exact && node->kind == Node::Kind::kScalar ? absl::string_view(node->text) : absl::string_view();
+  return exact && node->kind == Node::Kind::kScalar ? absl::string_view(node->text)
+                                                    : absl::string_view();
 }
 
 int Document::line() const { return root_->line; }
@@ -111,7 +113,8 @@ int Document::Line(absl::string_view path) const {
 
 absl::StatusOr<std::vector<Document>> Parse(absl::string_view text, const Options& options) {
   if (text.size() > options.max_bytes) {
-    return ErrorAt(options, 1, absl::StrCat("found ", text.size(), " bytes, allowed ", options.max_bytes));
+    return ErrorAt(options, 1,
+                   absl::StrCat("found ", text.size(), " bytes, allowed ", options.max_bytes));
   }
   std::vector<Document> documents;
   absl::StatusOr<NodePtr> json = ParseJson(text, options);
@@ -126,7 +129,8 @@ absl::StatusOr<std::vector<Document>> Parse(absl::string_view text, const Option
   return documents;
 }
 
-absl::Status Decode(absl::string_view text, google::protobuf::Message* out, const Options& options) {
+absl::Status Decode(absl::string_view text, google::protobuf::Message* out,
+                    const Options& options) {
   HEDDLE_ASSIGN_OR_RETURN(const std::vector<Document> documents, Parse(text, options));
   if (documents.size() != 1) {
     return ErrorAt(options, documents.empty() ? 1 : documents[1].line(),

@@ -1,4 +1,5 @@
-// What YAML and JSON text become before any message is known: a tree with line numbers. Private to this folder.
+// What YAML and JSON text become before any message is known: a tree with line numbers. Private to
+// this folder.
 #pragma once
 
 #include <memory>
@@ -27,7 +28,7 @@ struct Node {
   std::string text;     // kScalar
   std::vector<std::shared_ptr<const Node>> items;
   std::vector<Member> members;  // in file order; keys are unique
-  size_t weight = 1;            // nodes below and including this one, aliases counted as often as used
+  size_t weight = 1;  // nodes below and including this one, aliases counted as often as used
 };
 
 using NodePtr = std::shared_ptr<const Node>;

@@ -62,7 +62,8 @@ class JsonParser {
   absl::StatusOr<NodePtr> Value(int depth) {
     Space();
     if (at_ >= in_.size()) return Error("ends too early");
-    if (depth >= options_.max_depth) return Error(absl::StrCat("nested more than ", options_.max_depth, " deep"));
+    if (depth >= options_.max_depth)
+      return Error(absl::StrCat("nested more than ", options_.max_depth, " deep"));
     if (++made_ > options_.max_nodes) return Error("too many values in one file");
     auto node = std::make_shared<Node>();
     node->line = line_;
@@ -82,8 +83,8 @@ class JsonParser {
         break;
       default: {
         const size_t begin = at_;
-        while (at_ < in_.size() && (absl::ascii_isalnum(static_cast<unsigned char>(in_[at_])) || in_[at_] == '-' ||
-                                    in_[at_] == '+' || in_[at_] == '.')) {
+        while (at_ < in_.size() && (absl::ascii_isalnum(static_cast<unsigned char>(in_[at_])) ||
+                                    in_[at_] == '-' || in_[at_] == '+' || in_[at_] == '.')) {
           ++at_;
         }
         node->text = std::string(in_.substr(begin, at_ - begin));
@@ -91,10 +92,12 @@ class JsonParser {
           node->text.clear();
           break;  // kNull
         }
-        const bool number = !node->text.empty() && (node->text[0] == '-' || absl::ascii_isdigit(node->text[0]));
+        const bool number =
+            !node->text.empty() && (node->text[0] == '-' || absl::ascii_isdigit(node->text[0]));
         if (!number && node->text != "true" && node->text != "false") {
-          return Error(node->text.empty() ? absl::StrCat("unexpected '", std::string(1, in_[at_]), "'")
-                                          : absl::StrCat("unexpected ", node->text));
+          return Error(node->text.empty()
+                           ? absl::StrCat("unexpected '", std::string(1, in_[at_]), "'")
+                           : absl::StrCat("unexpected ", node->text));
         }
         node->kind = Node::Kind::kScalar;
       }
@@ -112,7 +115,8 @@ class JsonParser {
       member.line = line_;
       if (at_ >= in_.size() || in_[at_] != '"') return Error("a key must be a string");
       HEDDLE_RETURN_IF_ERROR(String(&member.key));
-      if (!keys.insert(member.key).second) return Error(absl::StrCat("duplicate key \"", member.key, "\""));
+      if (!keys.insert(member.key).second)
+        return Error(absl::StrCat("duplicate key \"", member.key, "\""));
       if (!Take(':')) return Error("expected ':'");
       HEDDLE_ASSIGN_OR_RETURN(member.value, Value(depth + 1));
       node->weight += member.value->weight;
@@ -154,9 +158,11 @@ class JsonParser {
     uint32_t code = 0, low = 0;
     if (c != 'u' || !Hex4(&code)) return Error("bad escape in a string");
     if (code >= 0xD800 && code < 0xE000) {
-      const bool pair = code < 0xDC00 && in_.size() - at_ >= 2 && in_[at_] == '\\' && in_[at_ + 1] == 'u';
+      const bool pair =
+          code < 0xDC00 && in_.size() - at_ >= 2 && in_[at_] == '\\' && in_[at_ + 1] == 'u';
       at_ += pair ? 2 : 0;
-      if (!pair || !Hex4(&low) || low < 0xDC00 || low >= 0xE000) return Error("half of a surrogate pair in a string");
+      if (!pair || !Hex4(&low) || low < 0xDC00 || low >= 0xE000)
+        return Error("half of a surrogate pair in a string");
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
     }
     AppendUtf8(code, out);

@@ -13,8 +13,8 @@
 namespace heddle::yaml {
 namespace {
 
-// Builds nodes from yaml-cpp's events. The only way out of its parser is an exception, so a broken limit is thrown as
-// one of yaml-cpp's own, and caught with them in ParseYaml.
+// Builds nodes from yaml-cpp's events. The only way out of its parser is an exception, so a broken
+// limit is thrown as one of yaml-cpp's own, and caught with them in ParseYaml.
 class Builder : public YAML::EventHandler {
  public:
   explicit Builder(const Options& options) : options_(options) {}
@@ -30,7 +30,8 @@ class Builder : public YAML::EventHandler {
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) throw YAML::ParserException(mark, "an alias inside its own anchor");
+    if (found == anchors_.end())
+      throw YAML::ParserException(mark, "an alias inside its own anchor");
     Add(found->second, 0, mark);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -67,7 +68,8 @@ class Builder : public YAML::EventHandler {
   };
 
   std::shared_ptr<Node> Make(const YAML::Mark& mark, Node::Kind kind) {
-    if (++made_ > options_.max_nodes) throw YAML::ParserException(mark, "too many values in one file");
+    if (++made_ > options_.max_nodes)
+      throw YAML::ParserException(mark, "too many values in one file");
     auto node = std::make_shared<Node>();
     node->kind = kind;
     node->line = mark.line + 1;
@@ -76,7 +78,8 @@ class Builder : public YAML::EventHandler {
 
   void Push(const YAML::Mark& mark, Node::Kind kind, YAML::anchor_t anchor) {
     if (stack_.size() >= static_cast<size_t>(options_.max_depth)) {
-      throw YAML::ParserException(mark, absl::StrCat("nested more than ", options_.max_depth, " deep"));
+      throw YAML::ParserException(mark,
+                                  absl::StrCat("nested more than ", options_.max_depth, " deep"));
     }
     stack_.emplace_back();
     stack_.back().node = Make(mark, kind);
@@ -99,7 +102,8 @@ class Builder : public YAML::EventHandler {
     }
     Open& top = stack_.back();
     if (top.node->kind == Node::Kind::kMap && !top.has_key) {
-      if (node->kind != Node::Kind::kScalar) throw YAML::ParserException(mark, "a key must be text");
+      if (node->kind != Node::Kind::kScalar)
+        throw YAML::ParserException(mark, "a key must be text");
       if (!top.keys.insert(node->text).second) {
         throw YAML::ParserException(mark, absl::StrCat("duplicate key \"", node->text, "\""));
       }

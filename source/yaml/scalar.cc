@@ -25,7 +25,8 @@ size_t SkipDigits(absl::string_view text, size_t at) {
 
 // ".5" of a second as nanoseconds.
 std::optional<int32_t> ParseFraction(absl::string_view digits) {
-  if (digits.empty() || digits.size() > 9 || SkipDigits(digits, 0) != digits.size()) return std::nullopt;
+  if (digits.empty() || digits.size() > 9 || SkipDigits(digits, 0) != digits.size())
+    return std::nullopt;
   int32_t nanos = 0;
   for (size_t i = 0; i < 9; ++i) nanos = nanos * 10 + (i < digits.size() ? digits[i] - '0' : 0);
   return nanos;
@@ -45,7 +46,8 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
     size_t diagonal = row[0];
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t change = diagonal + (absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 1]) ? 0 : 1);
+      const size_t change =
+          diagonal + (absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 1]) ? 0 : 1);
       diagonal = row[j];
       row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
     }
@@ -80,7 +82,8 @@ std::optional<double> ParseDouble(absl::string_view text) {
   if (text == "Infinity") return std::numeric_limits<double>::infinity();
   if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
   double value = 0;
-  if (!LooksLikeNumber(text) || !absl::SimpleAtod(text, &value) || std::isinf(value)) return std::nullopt;
+  if (!LooksLikeNumber(text) || !absl::SimpleAtod(text, &value) || std::isinf(value))
+    return std::nullopt;
   return value;
 }
 
@@ -89,7 +92,8 @@ std::optional<int64_t> ParseSigned(absl::string_view text) {
   if (!LooksLikeNumber(text)) return std::nullopt;
   if (absl::SimpleAtoi(text, &value)) return value;
   const std::optional<double> real = ParseDouble(text);
-  if (!real || std::trunc(*real) != *real || std::fabs(*real) >= 9007199254740992.0) return std::nullopt;
+  if (!real || std::trunc(*real) != *real || std::fabs(*real) >= 9007199254740992.0)
+    return std::nullopt;
   return static_cast<int64_t>(*real);
 }
 
@@ -121,21 +125,23 @@ std::optional<SecondsNanos> ParseDuration(absl::string_view text) {
 
 std::string PrintDuration(SecondsNanos value) {
   const bool negative = value.seconds < 0 || value.nanos < 0;
-  return absl::StrCat(negative ? "-" : "", std::abs(value.seconds), PrintFraction(std::abs(value.nanos)), "s");
+  return absl::StrCat(negative ? "-" : "", std::abs(value.seconds),
+                      PrintFraction(std::abs(value.nanos)), "s");
 }
 
 std::optional<SecondsNanos> ParseTimestamp(absl::string_view text) {
   absl::Time time;
   if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) return std::nullopt;
-  if (time < absl::FromUnixSeconds(-62135596800) || time >= absl::FromUnixSeconds(253402300800)) return std::nullopt;
+  if (time < absl::FromUnixSeconds(-62135596800) || time >= absl::FromUnixSeconds(253402300800))
+    return std::nullopt;
   const timespec spec = absl::ToTimespec(time);
   return SecondsNanos{spec.tv_sec, static_cast<int32_t>(spec.tv_nsec)};
 }
 
 std::string PrintTimestamp(SecondsNanos value) {
-  return absl::StrCat(
-      absl::FormatTime("%Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(value.seconds), absl::UTCTimeZone()),
-      PrintFraction(value.nanos), "Z");
+  return absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(value.seconds),
+                                       absl::UTCTimeZone()),
+                      PrintFraction(value.nanos), "Z");
 }
 
 std::optional<std::string> ParseBase64(absl::string_view text) {
@@ -147,7 +153,8 @@ std::optional<std::string> ParseBase64(absl::string_view text) {
 void Nearest::Offer(absl::string_view name) {
   if (wanted_.size() > 100) return;
   const size_t distance = EditDistance(wanted_, name);
-  if (distance < distance_ && distance <= std::max<size_t>(1, std::min(wanted_.size(), name.size()) / 3)) {
+  if (distance < distance_ &&
+      distance <= std::max<size_t>(1, std::min(wanted_.size(), name.size()) / 3)) {
     distance_ = distance;
     best_ = std::string(name);
   }

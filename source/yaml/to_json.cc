@@ -134,10 +134,11 @@ class Writer {
     if (!options_.redact) return false;
     if (field.full_name() == "envoy.config.core.v3.HeaderValue.value") {
       const pb::Reflection& r = *message.GetReflection();
-      return absl::EqualsIgnoreCase(r.GetString(message, message.GetDescriptor()->FindFieldByNumber(1)),
-                                    "authorization");
+      return absl::EqualsIgnoreCase(
+          r.GetString(message, message.GetDescriptor()->FindFieldByNumber(1)), "authorization");
     }
-    return std::find(std::begin(kSecrets), std::end(kSecrets), field.full_name()) != std::end(kSecrets);
+    return std::find(std::begin(kSecrets), std::end(kSecrets), field.full_name()) !=
+           std::end(kSecrets);
   }
 
   void Map(const pb::Message& message, const Field& field) {
@@ -187,16 +188,19 @@ class Writer {
         absl::StrAppend(&out_, many ? r.GetRepeatedUInt32(m, &f, index) : r.GetUInt32(m, &f));
         break;
       case Field::CPPTYPE_INT64:
-        absl::StrAppend(&out_, "\"", many ? r.GetRepeatedInt64(m, &f, index) : r.GetInt64(m, &f), "\"");
+        absl::StrAppend(&out_, "\"", many ? r.GetRepeatedInt64(m, &f, index) : r.GetInt64(m, &f),
+                        "\"");
         break;
       case Field::CPPTYPE_UINT64:
-        absl::StrAppend(&out_, "\"", many ? r.GetRepeatedUInt64(m, &f, index) : r.GetUInt64(m, &f), "\"");
+        absl::StrAppend(&out_, "\"", many ? r.GetRepeatedUInt64(m, &f, index) : r.GetUInt64(m, &f),
+                        "\"");
         break;
       case Field::CPPTYPE_DOUBLE:
         out_ += Double(many ? r.GetRepeatedDouble(m, &f, index) : r.GetDouble(m, &f));
         break;
       case Field::CPPTYPE_FLOAT:
-        out_ += Double(static_cast<double>(many ? r.GetRepeatedFloat(m, &f, index) : r.GetFloat(m, &f)));
+        out_ += Double(
+            static_cast<double>(many ? r.GetRepeatedFloat(m, &f, index) : r.GetFloat(m, &f)));
         break;
       case Field::CPPTYPE_BOOL:
         out_ += (many ? r.GetRepeatedBool(m, &f, index) : r.GetBool(m, &f)) ? "true" : "false";
@@ -230,8 +234,10 @@ class Writer {
     if (type == "google.protobuf.Any") {
       Any(m);
     } else if (type == "google.protobuf.Duration" || type == "google.protobuf.Timestamp") {
-      const SecondsNanos time{r.GetInt64(m, d.FindFieldByNumber(1)), r.GetInt32(m, d.FindFieldByNumber(2))};
-      out_ += Quote(type == "google.protobuf.Duration" ? PrintDuration(time) : PrintTimestamp(time));
+      const SecondsNanos time{r.GetInt64(m, d.FindFieldByNumber(1)),
+                              r.GetInt32(m, d.FindFieldByNumber(2))};
+      out_ +=
+          Quote(type == "google.protobuf.Duration" ? PrintDuration(time) : PrintTimestamp(time));
     } else if (type == "google.protobuf.Struct") {
       Map(m, *d.FindFieldByNumber(1));
     } else if (type == "google.protobuf.ListValue") {

@@ -35,8 +35,8 @@ absl::Status Walk(const pb::Message& message, const base::Path& at, bool guarded
   guarded = guarded || GuardsAccess(type.full_name());
   const pb::UnknownFieldSet& unknown = r.GetUnknownFields(message);
   for (int i = 0; i < unknown.field_count(); ++i) {
-    absl::Status status =
-        at.Error(absl::StrCat("unknown field number ", unknown.field(i).number(), " in ", type.full_name()));
+    absl::Status status = at.Error(
+        absl::StrCat("unknown field number ", unknown.field(i).number(), " in ", type.full_name()));
     if (guarded) return status;
     AddWarning(warnings, std::string(status.message()));
   }
@@ -44,17 +44,20 @@ absl::Status Walk(const pb::Message& message, const base::Path& at, bool guarded
   r.ListFields(message, &fields);
   for (const pb::FieldDescriptor* field : fields) {
     if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
-    if (field->is_map() && field->message_type()->map_value()->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+    if (field->is_map() &&
+        field->message_type()->map_value()->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) {
       continue;
     }
     const base::Path here = at.Field(field->name());
     if (!field->is_repeated()) {
-      HEDDLE_RETURN_IF_ERROR(Walk(r.GetMessage(message, field), here, guarded, depth + 1, warnings));
+      HEDDLE_RETURN_IF_ERROR(
+          Walk(r.GetMessage(message, field), here, guarded, depth + 1, warnings));
       continue;
     }
     for (int i = 0; i < r.FieldSize(message, field); ++i) {
-      HEDDLE_RETURN_IF_ERROR(Walk(r.GetRepeatedMessage(message, field, i), here.Index(static_cast<size_t>(i)), guarded,
-                                  depth + 1, warnings));
+      HEDDLE_RETURN_IF_ERROR(Walk(r.GetRepeatedMessage(message, field, i),
+                                  here.Index(static_cast<size_t>(i)), guarded, depth + 1,
+                                  warnings));
     }
   }
   return absl::OkStatus();
@@ -64,12 +67,14 @@ absl::Status Walk(const pb::Message& message, const base::Path& at, bool guarded
 
 bool GuardsAccess(absl::string_view message_name) {
   for (const absl::string_view guard : kGuards) {
-    if (guard.back() == '.' ? absl::StartsWith(message_name, guard) : message_name == guard) return true;
+    if (guard.back() == '.' ? absl::StartsWith(message_name, guard) : message_name == guard)
+      return true;
   }
   return false;
 }
 
-absl::Status CheckUnknownFields(const pb::Message& message, const base::Path& at, std::vector<std::string>* warnings) {
+absl::Status CheckUnknownFields(const pb::Message& message, const base::Path& at,
+                                std::vector<std::string>* warnings) {
   return Walk(message, at, false, 0, warnings);
 }
 

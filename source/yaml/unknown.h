@@ -1,6 +1,7 @@
-// What happens to a field we do not know: it is never dropped silently. Inside a message that guards access (RBAC,
-// TLS, JWT, external authorization, the choice of a filter chain) it is an error, because leaving out a condition could
-// let somebody in; elsewhere it is a warning, which its user counts and logs.
+// What happens to a field we do not know: it is never dropped silently. Inside a message that
+// guards access (RBAC, TLS, JWT, external authorization, the choice of a filter chain) it is an
+// error, because leaving out a condition could let somebody in; elsewhere it is a warning, which
+// its user counts and logs.
 #pragma once
 
 #include <string>
@@ -19,8 +20,9 @@ namespace heddle::yaml {
 // Whether messages of this full name, and everything inside them, guard access.
 bool GuardsAccess(absl::string_view message_name);
 
-// Walks a message that came as bytes. Does not look inside Any: whoever unpacks one calls this on what was in it.
-// InvalidArgument for the first unknown field in a guarding message; other ones are appended to `warnings`.
+// Walks a message that came as bytes. Does not look inside Any: whoever unpacks one calls this on
+// what was in it. InvalidArgument for the first unknown field in a guarding message; other ones are
+// appended to `warnings`.
 absl::Status CheckUnknownFields(const google::protobuf::Message& message, const base::Path& at,
                                 std::vector<std::string>* warnings);
 

@@ -1,6 +1,6 @@
-// YAML or JSON to protobuf, strictly: every document an operator or a bootstrap file holds comes in through here.
-// The mapping is proto3 JSON (Duration "1.5s", Any with "@type", enums by name); fields go by either of their names.
-// Anything unexpected is an error of one line that says where:
+// YAML or JSON to protobuf, strictly: every document an operator or a bootstrap file holds comes in
+// through here. The mapping is proto3 JSON (Duration "1.5s", Any with "@type", enums by name);
+// fields go by either of their names. Anything unexpected is an error of one line that says where:
 //
 //   routes.yaml:12: spec.rules[0].from[1].namespces: unknown field; did you mean "namespaces"?
 //   envoy.yaml:7: admin.address.socket_address.port_value: found "http", allowed 0 to 4294967295
@@ -8,9 +8,11 @@
 //   yaml::Options options{.file = "routes.yaml"};
 //   HEDDLE_ASSIGN_OR_RETURN(std::vector<yaml::Document> documents, yaml::Parse(text, options));
 //   for (const yaml::Document& document : documents)
-//     if (document.Text("kind") == "HTTPRoute") HEDDLE_RETURN_IF_ERROR(document.Decode(&route, options));
+//     if (document.Text("kind") == "HTTPRoute") HEDDLE_RETURN_IF_ERROR(document.Decode(&route,
+//     options));
 //
-// Input is hostile: its size, nodes (aliases counted as often as they are used) and depth are bounded.
+// Input is hostile: its size, nodes (aliases counted as often as they are used) and depth are
+// bounded.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +34,8 @@ struct Node;
 
 enum class UnknownFields {
   kError,
-  // Collected in Options::warnings, except inside messages that guard access (source/yaml/unknown.h): an error there.
+  // Collected in Options::warnings, except inside messages that guard access
+  // (source/yaml/unknown.h): an error there.
   kWarn,
 };
 
@@ -56,8 +59,8 @@ class Document {
   absl::string_view TextAt(absl::string_view path) const;
   // First line of the document, from 1.
   int line() const;
-  // Line of the value at a path as printed in errors ("spec.rules[2].timeouts"), or of the nearest value around it.
-  // Both names of a field find it.
+  // Line of the value at a path as printed in errors ("spec.rules[2].timeouts"), or of the nearest
+  // value around it. Both names of a field find it.
   int Line(absl::string_view path) const;
 
   // Clears `out` and fills it. InvalidArgument with one line when anything does not fit.
@@ -81,7 +84,8 @@ struct JsonOptions {
   bool camel_case = false;
 };
 
-// proto3 JSON with sorted maps. An Any of a type this program does not link is {"@type", "value": base64}.
+// proto3 JSON with sorted maps. An Any of a type this program does not link is {"@type", "value":
+// base64}.
 std::string ToJson(const google::protobuf::Message& message, const JsonOptions& options = {});
 
 }  // namespace heddle::yaml

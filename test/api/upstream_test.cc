@@ -1,8 +1,10 @@
-// Our trimmed protos against upstream's, as the npm package @grpc/grpc-js-xds ships them: every message, field, enum and
-// service method of ours must exist there under the same name, in the same file, with the same number, type and label.
-// OTLP and the certificate service are in no such package; the protobuf text below is their oracle.
+// Our trimmed protos against upstream's, as the npm package @grpc/grpc-js-xds ships them: every
+// message, field, enum and service method of ours must exist there under the same name, in the same
+// file, with the same number, type and label. OTLP and the certificate service are in no such
+// package; the protobuf text below is their oracle.
 #include <google/protobuf/descriptor.pb.h>
 
+#include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -11,14 +13,11 @@
 #include <string>
 #include <vector>
 
-#include <catch2/catch.hpp>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-
 
 namespace {
 
@@ -32,7 +31,9 @@ std::string Output(const std::string& command) {
   REQUIRE(pipe != nullptr);
   std::string out;
   char block[4096];
-  for (size_t n = fread(block, 1, sizeof(block), pipe); n > 0; n = fread(block, 1, sizeof(block), pipe)) out.append(block, n);
+  for (size_t n = fread(block, 1, sizeof(block), pipe); n > 0;
+       n = fread(block, 1, sizeof(block), pipe))
+    out.append(block, n);
   REQUIRE(pclose(pipe) == 0);
   return out;
 }
@@ -40,10 +41,11 @@ std::string Output(const std::string& command) {
 using Files = std::map<std::string, pb::FileDescriptorProto>;
 
 // The descriptors that protoc makes of some files and all they import.
-Files Compile(const std::string& includes, const std::vector<std::string>& names, const fs::path& temporary) {
+Files Compile(const std::string& includes, const std::vector<std::string>& names,
+              const fs::path& temporary) {
   const std::string out = temporary / "set.pb";
-  Output(absl::StrCat("protoc ", includes, " -I/usr/include --include_imports -o", out, " ", absl::StrJoin(names, " "),
-                      " 2>&1"));
+  Output(absl::StrCat("protoc ", includes, " -I/usr/include --include_imports -o", out, " ",
+                      absl::StrJoin(names, " "), " 2>&1"));
   std::ifstream file(out, std::ios::binary);
   pb::FileDescriptorSet set;
   REQUIRE(set.ParseFromIstream(&file));
@@ -59,7 +61,8 @@ fs::path MakeTemporary() {
   return name;
 }
 
-// Upstream's validation rules use a member that the validate.proto beside them does not declare; it gets one.
+// Upstream's validation rules use a member that the validate.proto beside them does not declare; it
+// gets one.
 std::string UpstreamIncludes(const fs::path& upstream, const fs::path& temporary) {
   fs::create_directories(temporary / "validate");
   std::ifstream in(upstream / "protoc-gen-validate/validate/validate.proto");
@@ -95,8 +98,10 @@ void AddMessage(const pb::DescriptorProto& in, const std::string& scope, Entries
         field.type() != pb::FieldDescriptorProto::TYPE_ENUM) {
       type = pb::FieldDescriptorProto::Type_Name(field.type());
     }
-    std::string detail = absl::StrCat(field.number(), " ", pb::FieldDescriptorProto::Label_Name(field.label()));
-    if (field.has_oneof_index()) absl::StrAppend(&detail, " in ", in.oneof_decl(field.oneof_index()).name());
+    std::string detail =
+        absl::StrCat(field.number(), " ", pb::FieldDescriptorProto::Label_Name(field.label()));
+    if (field.has_oneof_index())
+      absl::StrAppend(&detail, " in ", in.oneof_decl(field.oneof_index()).name());
     (*out)[absl::StrCat(name, ".", field.name())] = {"field", type, detail};
   }
   for (const auto& nested : in.nested_type()) AddMessage(nested, name, out);
@@ -111,7 +116,8 @@ Entries EntriesOf(const pb::FileDescriptorProto& file) {
     for (const auto& method : service.method()) {
       out[absl::StrCat(file.package(), ".", service.name(), ".", method.name())] = {
           "method", method.output_type(),
-          absl::StrCat(method.input_type(), " ", method.client_streaming(), " ", method.server_streaming())};
+          absl::StrCat(method.input_type(), " ", method.client_streaming(), " ",
+                       method.server_streaming())};
     }
   }
   return out;
@@ -127,9 +133,12 @@ std::vector<std::string> Compare(const Entries& ours, const Entries& theirs) {
       continue;
     }
     const Entry& other = found->second;
-    if (entry.kind != other.kind) out.push_back(absl::StrCat(name, ": ", entry.kind, ", upstream ", other.kind));
-    if (entry.detail != other.detail) out.push_back(absl::StrCat(name, ": ", entry.detail, ", upstream ", other.detail));
-    if (entry.type != other.type) out.push_back(absl::StrCat(name, ": ", entry.type, ", upstream ", other.type));
+    if (entry.kind != other.kind)
+      out.push_back(absl::StrCat(name, ": ", entry.kind, ", upstream ", other.kind));
+    if (entry.detail != other.detail)
+      out.push_back(absl::StrCat(name, ": ", entry.detail, ", upstream ", other.detail));
+    if (entry.type != other.type)
+      out.push_back(absl::StrCat(name, ": ", entry.type, ", upstream ", other.type));
   }
   return out;
 }
@@ -137,8 +146,8 @@ std::vector<std::string> Compare(const Entries& ours, const Entries& theirs) {
 std::vector<std::string> OurFiles(const std::vector<std::string>& folders) {
   std::vector<std::string> out;
   for (const std::string& folder : folders) {
-    for (const auto& entry :
-         fs::recursive_directory_iterator("api/" + folder, fs::directory_options::follow_directory_symlink)) {
+    for (const auto& entry : fs::recursive_directory_iterator(
+             "api/" + folder, fs::directory_options::follow_directory_symlink)) {
       if (entry.path().extension() == ".proto") out.push_back(entry.path().string().substr(4));
     }
   }
@@ -146,7 +155,8 @@ std::vector<std::string> OurFiles(const std::vector<std::string>& folders) {
 }
 
 TEST_CASE("our xDS protos agree with upstream's, field by field") {
-  const fs::path upstream = std::string(absl::StripTrailingAsciiWhitespace(Output("tools/peers/xds-protos")));
+  const fs::path upstream =
+      std::string(absl::StripTrailingAsciiWhitespace(Output("tools/peers/xds-protos")));
   const fs::path temporary = MakeTemporary();
   const std::vector<std::string> names = OurFiles({"envoy", "google"});
   CHECK(names.size() > 50);
@@ -185,7 +195,8 @@ TEST_CASE("the protos that no package ships keep their numbers") {
   const Files files = Compile("-Iapi", OurFiles({"istio", "opentelemetry"}), temporary);
   fs::remove_all(temporary);
   const Entries ca = EntriesOf(files.at("istio/v1/auth/ca.proto"));
-  const std::string request = "istio.v1.auth.IstioCertificateRequest", response = "istio.v1.auth.IstioCertificateResponse";
+  const std::string request = "istio.v1.auth.IstioCertificateRequest",
+                    response = "istio.v1.auth.IstioCertificateResponse";
   CHECK(ca.at(request + ".csr").detail == "1 LABEL_OPTIONAL");
   CHECK(ca.at(request + ".validity_duration").detail == "3 LABEL_OPTIONAL");
   CHECK(ca.at(request + ".validity_duration").type == "TYPE_INT64");
@@ -195,11 +206,16 @@ TEST_CASE("the protos that no package ships keep their numbers") {
 
   const Entries trace = EntriesOf(files.at("opentelemetry/proto/trace/v1/trace.proto"));
   const std::map<std::string, std::string> spans = {
-      {"trace_id", "1 TYPE_BYTES"},          {"span_id", "2 TYPE_BYTES"},
-      {"trace_state", "3 TYPE_STRING"},      {"parent_span_id", "4 TYPE_BYTES"},
-      {"name", "5 TYPE_STRING"},             {"kind", "6 .opentelemetry.proto.trace.v1.Span.SpanKind"},
-      {"start_time_unix_nano", "7 TYPE_FIXED64"}, {"end_time_unix_nano", "8 TYPE_FIXED64"},
-      {"events", "11 .opentelemetry.proto.trace.v1.Span.Event"},                {"status", "15 .opentelemetry.proto.trace.v1.Status"},
+      {"trace_id", "1 TYPE_BYTES"},
+      {"span_id", "2 TYPE_BYTES"},
+      {"trace_state", "3 TYPE_STRING"},
+      {"parent_span_id", "4 TYPE_BYTES"},
+      {"name", "5 TYPE_STRING"},
+      {"kind", "6 .opentelemetry.proto.trace.v1.Span.SpanKind"},
+      {"start_time_unix_nano", "7 TYPE_FIXED64"},
+      {"end_time_unix_nano", "8 TYPE_FIXED64"},
+      {"events", "11 .opentelemetry.proto.trace.v1.Span.Event"},
+      {"status", "15 .opentelemetry.proto.trace.v1.Status"},
       {"flags", "16 TYPE_FIXED32"},
   };
   for (const auto& [name, expected] : spans) {

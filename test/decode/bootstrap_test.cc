@@ -49,7 +49,9 @@ dynamic_resources:
 }
 
 TEST_CASE("mistakes in a bootstrap are one line with file, line and path") {
-  const std::string ads = "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: ";
+  const std::string ads =
+      "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: "
+      "{cluster_name: ";
   const std::string tcp = R"(
 static_resources:
   listeners:
@@ -64,13 +66,17 @@ static_resources:
       {"a: [", "f.yaml:1: not YAML"},
       {"admin: {address: {socket_address: {address: x}}}",
        "f.yaml:1: admin.address.socket_address.address: found \"x\", allowed an IP address"},
-      {tcp, "f.yaml:7: static_resources.listeners[0].filter_chains[0]: unknown cluster \"nowhere\", known are "},
+      {tcp,
+       "f.yaml:7: static_resources.listeners[0].filter_chains[0]: unknown cluster \"nowhere\", "
+       "known are "},
       {tcp + "  - {name: l}\n", "f.yaml:10: static_resources.listeners[1].address: required"},
-      {"dynamic_resources: {lds_config: {ads: {}}}", "f.yaml:1: dynamic_resources.ads_config: required"},
+      {"dynamic_resources: {lds_config: {ads: {}}}",
+       "f.yaml:1: dynamic_resources.ads_config: required"},
       {"dynamic_resources: {lds_config: {}}",
        "f.yaml:1: dynamic_resources.lds_config: found nothing, allowed ads or self"},
       {"dynamic_resources: {ads_config: {api_type: REST}}",
-       "f.yaml:1: dynamic_resources.ads_config.api_type: found REST, allowed GRPC, DELTA_GRPC, AGGREGATED_GRPC, "
+       "f.yaml:1: dynamic_resources.ads_config.api_type: found REST, allowed GRPC, DELTA_GRPC, "
+       "AGGREGATED_GRPC, "
        "AGGREGATED_DELTA_GRPC"},
       {"dynamic_resources: {ads_config: {api_type: GRPC}}",
        "f.yaml:1: dynamic_resources.ads_config.grpc_services: found none, allowed 1 or more"},
@@ -79,10 +85,14 @@ static_resources:
       {"dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2}}",
        "f.yaml:1: dynamic_resources.ads_config.transport_api_version: found V2, allowed V3"},
       {ads + "x}}]}}", "f.yaml:1: node.id: required with ads_config"},
-      {kAds + ads + "x}}]}}", "f.yaml:8: dynamic_resources: cluster \"x\" must be in static_resources"},
-      {"static_resources: {clusters: [{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}",
-       "f.yaml:1: static_resources.clusters[0].eds_cluster_config: needs dynamic_resources.ads_config"},
-      {kAds + "  - {name: xds}", "f.yaml:8: static_resources.clusters[1].load_assignment: required"},
+      {kAds + ads + "x}}]}}",
+       "f.yaml:8: dynamic_resources: cluster \"x\" must be in static_resources"},
+      {"static_resources: {clusters: [{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: "
+       "{}}}}]}",
+       "f.yaml:1: static_resources.clusters[0].eds_cluster_config: needs "
+       "dynamic_resources.ads_config"},
+      {kAds + "  - {name: xds}",
+       "f.yaml:8: static_resources.clusters[1].load_assignment: required"},
       {"node: {idd: a}", "ok"},  // a warning
   };
   for (const Case& c : cases) {
@@ -94,10 +104,14 @@ static_resources:
 }
 
 TEST_CASE("a gRPC control plane behind HTTP/1.1 is refused") {
-  std::string text = kAds + "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}}";
+  std::string text = kAds +
+                     "dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: "
+                     "[{envoy_grpc: {cluster_name: xds}}]}}";
   CHECK(ErrorOf(text) == "ok");
-  text.erase(text.find("    http2_protocol_options: {}\n"), std::string("    http2_protocol_options: {}\n").size());
-  CHECK(ErrorOf(text) == "f.yaml:7: dynamic_resources: cluster \"xds\" speaks HTTP/1.1, and gRPC needs HTTP/2");
+  text.erase(text.find("    http2_protocol_options: {}\n"),
+             std::string("    http2_protocol_options: {}\n").size());
+  CHECK(ErrorOf(text) ==
+        "f.yaml:7: dynamic_resources: cluster \"xds\" speaks HTTP/1.1, and gRPC needs HTTP/2");
 }
 
 }  // namespace

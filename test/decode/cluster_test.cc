@@ -7,17 +7,23 @@ namespace heddle::test {
 namespace {
 
 const std::string kEds = "name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}}}\n";
-const std::string kEndpoint = "{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}";
+const std::string kEndpoint =
+    "{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}";
 const std::string kStatic =
-    "name: c\nload_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [" + kEndpoint + "]}]}\n";
+    "name: c\nload_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [" + kEndpoint +
+    "]}]}\n";
 const std::string kOptions = "\"@type\": t/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 std::string Http(const std::string& options) {
-  return kEds + "typed_extension_protocol_options:\n  envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {" +
+  return kEds +
+         "typed_extension_protocol_options:\n  "
+         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {" +
          kOptions + ", " + options + "}\n";
 }
 std::string HttpPath(const std::string& rest) {
-  return "typed_extension_protocol_options[\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\"]" + rest;
+  return "typed_extension_protocol_options[\"envoy.extensions.upstreams.http.v3."
+         "HttpProtocolOptions\"]" +
+         rest;
 }
 
 TEST_CASE("an empty cluster of EDS has Envoy's defaults") {
@@ -117,8 +123,10 @@ TEST_CASE("equal clusters have equal hashes") {
 
 TEST_CASE("the first known policy of a list is taken") {
   const std::string policies =
-      "load_balancing_policy: {policies: [{typed_extension_config: {name: a}}, {typed_extension_config: {name: b, "
-      "typed_config: {\"@type\": t/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, "
+      "load_balancing_policy: {policies: [{typed_extension_config: {name: a}}, "
+      "{typed_extension_config: {name: b, "
+      "typed_config: {\"@type\": "
+      "t/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, "
       "choice_count: 4}}}]}\n";
   const config::Cluster c = GoodCluster(kEds + policies);
   CHECK(c.balancer == config::Cluster::Balancer::kLeastRequest);
@@ -129,14 +137,16 @@ TEST_CASE("bad values of a cluster are named") {
   const Case cases[] = {
       {"type: EDS", "name: required"},
       {"name: c\ntype: EDS", "eds_cluster_config: required"},
-      {"name: c\ntype: EDS\neds_cluster_config: {}", "eds_cluster_config.eds_config: found nothing, allowed ads or self"},
+      {"name: c\ntype: EDS\neds_cluster_config: {}",
+       "eds_cluster_config.eds_config: found nothing, allowed ads or self"},
       {"name: c\ntype: EDS\neds_cluster_config: {eds_config: {api_config_source: {}}}",
        "eds_cluster_config.eds_config: found api_config_source, allowed ads or self"},
       {"name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}",
        "eds_cluster_config.eds_config.resource_api_version: found V2, allowed V3"},
       {"name: c", "load_assignment: required"},
       {kStatic + "eds_cluster_config: {}", "eds_cluster_config: only with type EDS"},
-      {kEds + "load_assignment: {}", "load_assignment: only with types STATIC, STRICT_DNS, LOGICAL_DNS"},
+      {kEds + "load_assignment: {}",
+       "load_assignment: only with types STATIC, STRICT_DNS, LOGICAL_DNS"},
       {"name: c\ntype: LOGICAL_DNS\nload_assignment: {cluster_name: c}",
        "load_assignment: LOGICAL_DNS has exactly one endpoint"},
       {kEds + "connect_timeout: 0s", "connect_timeout: found \"0s\", allowed more than \"0s\""},
@@ -145,10 +155,12 @@ TEST_CASE("bad values of a cluster are named") {
        "per_connection_buffer_limit_bytes: found 0, allowed 1 to 1073741824"},
       {kEds + "lb_policy: CLUSTER_PROVIDED",
        "lb_policy: CLUSTER_PROVIDED goes with type ORIGINAL_DST, and only with it"},
-      {"name: c\ntype: ORIGINAL_DST", "lb_policy: CLUSTER_PROVIDED goes with type ORIGINAL_DST, and only with it"},
+      {"name: c\ntype: ORIGINAL_DST",
+       "lb_policy: CLUSTER_PROVIDED goes with type ORIGINAL_DST, and only with it"},
       {kEds + "lb_policy: LOAD_BALANCING_POLICY_CONFIG", "load_balancing_policy: required"},
       {kEds + "load_balancing_policy: {}",
-       "load_balancing_policy.policies: found none that is known, allowed RoundRobin, LeastRequest, Random"},
+       "load_balancing_policy.policies: found none that is known, allowed RoundRobin, "
+       "LeastRequest, Random"},
       {kEds + "least_request_lb_config: {choice_count: 1}",
        "least_request_lb_config.choice_count: found 1, allowed 2 to 1000"},
       {kEds + "common_lb_config: {healthy_panic_threshold: {value: 101}}",
@@ -156,7 +168,8 @@ TEST_CASE("bad values of a cluster are named") {
       {kEds + "circuit_breakers: {thresholds: [{}, {}]}",
        "circuit_breakers.thresholds[1].priority: duplicate DEFAULT"},
       {kEds + "circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: -1}}}]}",
-       "circuit_breakers.thresholds[0].retry_budget.budget_percent.value: found -1, allowed 0 to 100"},
+       "circuit_breakers.thresholds[0].retry_budget.budget_percent.value: found -1, allowed 0 to "
+       "100"},
       {kEds + "outlier_detection: {interval: 0s}",
        "outlier_detection.interval: found \"0s\", allowed more than \"0s\""},
       {kEds + "outlier_detection: {max_ejection_percent: 101}",
@@ -171,7 +184,8 @@ TEST_CASE("bad values of a cluster are named") {
       {kEds + "upstream_connection_options: {tcp_keepalive: {keepalive_time: 0}}",
        "upstream_connection_options.tcp_keepalive.keepalive_time: found 0, allowed 1 to 32767"},
       {kEds + "upstream_bind_config: {source_address: {address: x}}",
-       "upstream_bind_config.source_address.socket_address.address: found \"x\", allowed an IP address"},
+       "upstream_bind_config.source_address.socket_address.address: found \"x\", allowed an IP "
+       "address"},
       {kEds + "transport_socket: {name: x}", "transport_socket.typed_config: required"},
       {kEds + "transport_socket_matches: [{}]", "transport_socket_matches[0].name: required"},
       {kEds + "http2_protocol_options: {initial_stream_window_size: 1}",
@@ -179,17 +193,24 @@ TEST_CASE("bad values of a cluster are named") {
       {kEds + "http2_protocol_options: {connection_keepalive: {interval: 1s}}",
        "http2_protocol_options.connection_keepalive.timeout: required"},
       {Http("common_http_protocol_options: {}"),
-       HttpPath(": found nothing, allowed one of explicit_http_config, use_downstream_protocol_config, auto_config")},
+       HttpPath(": found nothing, allowed one of explicit_http_config, "
+                "use_downstream_protocol_config, auto_config")},
       {Http("explicit_http_config: {}"),
-       HttpPath(".explicit_http_config: found nothing, allowed one of http_protocol_options, http2_protocol_options")},
-      {Http("auto_config: {}"), HttpPath(".auto_config: needs a TLS transport_socket: ALPN decides")},
+       HttpPath(".explicit_http_config: found nothing, allowed one of http_protocol_options, "
+                "http2_protocol_options")},
+      {Http("auto_config: {}"),
+       HttpPath(".auto_config: needs a TLS transport_socket: ALPN decides")},
       {Http("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 0}}"),
-       HttpPath(".explicit_http_config.http2_protocol_options.max_concurrent_streams: found 0, allowed 1 to 2147483647")},
-      {Http("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: {max_headers_count: 0}"),
+       HttpPath(".explicit_http_config.http2_protocol_options.max_concurrent_streams: found 0, "
+                "allowed 1 to 2147483647")},
+      {Http("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
+            "{max_headers_count: 0}"),
        HttpPath(".common_http_protocol_options.max_headers_count: found 0, allowed 1 to 100000")},
-      {Http("explicit_http_config: {http_protocol_options: {}}, upstream_http_protocol_options: {auto_san_validation: "
+      {Http("explicit_http_config: {http_protocol_options: {}}, upstream_http_protocol_options: "
+            "{auto_san_validation: "
             "true}"),
-       "typed_extension_protocol_options: auto_san_validation needs a TLS transport_socket with a validation context"},
+       "typed_extension_protocol_options: auto_san_validation needs a TLS transport_socket with a "
+       "validation context"},
       {Http("explicit_http_config: {http_protocol_options: {}}") + "http2_protocol_options: {}",
        "http2_protocol_options: not together with HttpProtocolOptions"},
   };
@@ -200,26 +221,35 @@ TEST_CASE("bad values of a cluster are named") {
 }
 
 TEST_CASE("HTTP options of a cluster are read") {
-  CHECK(GoodCluster(Http("use_downstream_protocol_config: {}")).http.kind == config::UpstreamHttp::Kind::kDownstream);
-  const config::Cluster c =
-      GoodCluster(Http("explicit_http_config: {http_protocol_options: {enable_trailers: true}}, "
-                       "common_http_protocol_options: {idle_timeout: 5s, max_requests_per_connection: 2}"));
+  CHECK(GoodCluster(Http("use_downstream_protocol_config: {}")).http.kind ==
+        config::UpstreamHttp::Kind::kDownstream);
+  const config::Cluster c = GoodCluster(
+      Http("explicit_http_config: {http_protocol_options: {enable_trailers: true}}, "
+           "common_http_protocol_options: {idle_timeout: 5s, max_requests_per_connection: 2}"));
   CHECK(c.http.kind == config::UpstreamHttp::Kind::kHttp1);
   CHECK(c.http.http1.enable_trailers);
   CHECK(c.http.common.idle_timeout == absl::Seconds(5));
   CHECK(c.http.common.max_requests_per_connection == 2);
-  CHECK(ClusterError(kEds + "typed_extension_protocol_options: {x: {\"@type\": t/google.protobuf.Duration}}") == "ok");
-  CHECK(LastWarnings() == std::vector<std::string>{"typed_extension_protocol_options[\"x\"]: unknown, and left out"});
+  CHECK(ClusterError(
+            kEds +
+            "typed_extension_protocol_options: {x: {\"@type\": t/google.protobuf.Duration}}") ==
+        "ok");
+  CHECK(LastWarnings() ==
+        std::vector<std::string>{"typed_extension_protocol_options[\"x\"]: unknown, and left out"});
 }
 
 TEST_CASE("fields that have no effect are told, not refused") {
-  CHECK(ClusterError(kEds + "circuit_breakers: {thresholds: [{track_remaining: true}]}\n"
-                            "close_connections_on_host_health_failure: true\nignore_health_on_host_removal: true") ==
-        "ok");
-  CHECK(LastWarnings() == std::vector<std::string>{
-                              "close_connections_on_host_health_failure: has no effect here",
-                              "ignore_health_on_host_removal: has no effect here",
-                              "circuit_breakers.thresholds[0].track_remaining: has no effect here"});
+  CHECK(
+      ClusterError(
+          kEds +
+          "circuit_breakers: {thresholds: [{track_remaining: true}]}\n"
+          "close_connections_on_host_health_failure: true\nignore_health_on_host_removal: true") ==
+      "ok");
+  CHECK(LastWarnings() ==
+        std::vector<std::string>{
+            "close_connections_on_host_health_failure: has no effect here",
+            "ignore_health_on_host_removal: has no effect here",
+            "circuit_breakers.thresholds[0].track_remaining: has no effect here"});
 }
 
 TEST_CASE("bad values of a load assignment are named") {
@@ -231,21 +261,29 @@ TEST_CASE("bad values of a load assignment are named") {
       {endpoint("{}"), "endpoints[0].lb_endpoints[0].endpoint: required"},
       {endpoint("{endpoint: {}}"), "endpoints[0].lb_endpoints[0].endpoint.address: required"},
       {endpoint("{endpoint: {address: {}}}"),
-       "endpoints[0].lb_endpoints[0].endpoint.address: found nothing, allowed socket_address or pipe"},
+       "endpoints[0].lb_endpoints[0].endpoint.address: found nothing, allowed socket_address or "
+       "pipe"},
       {endpoint("{endpoint: {address: {socket_address: {address: host, port_value: 1}}}}"),
-       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: found \"host\", allowed an IP address"},
+       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: found \"host\", "
+       "allowed an IP address"},
       {endpoint("{endpoint: {address: {socket_address: {address: 1.1.1.1}}}}"),
-       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: found 0, allowed 1 to 65535"},
+       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: found 0, allowed "
+       "1 to 65535"},
       {endpoint("{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 65536}}}}"),
-       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: found 65536, allowed 1 to 65535"},
-      {endpoint("{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1, protocol: UDP}}}}"),
-       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.protocol: found UDP, allowed TCP"},
+       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: found 65536, "
+       "allowed 1 to 65535"},
+      {endpoint("{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1, protocol: "
+                "UDP}}}}"),
+       "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.protocol: found UDP, allowed "
+       "TCP"},
       {endpoint("{load_balancing_weight: 0, endpoint: {address: {pipe: {path: /x}}}}"),
        "endpoints[0].lb_endpoints[0].load_balancing_weight: found 0, allowed 1 to 4294967295"},
-      {endpoint("{load_balancing_weight: 4294967295, endpoint: {address: {pipe: {path: /x}}}}, {endpoint: {address: "
+      {endpoint("{load_balancing_weight: 4294967295, endpoint: {address: {pipe: {path: /x}}}}, "
+                "{endpoint: {address: "
                 "{pipe: {path: /x}}}}"),
        "endpoints[0].lb_endpoints: weights sum to 4294967296, allowed 4294967295"},
-      {"cluster_name: c\nendpoints: [{priority: 129}]", "endpoints[0].priority: found 129, allowed 0 to 128"},
+      {"cluster_name: c\nendpoints: [{priority: 129}]",
+       "endpoints[0].priority: found 129, allowed 0 to 128"},
       {"cluster_name: c\nendpoints: [{priority: 0}, {priority: 2}]",
        "endpoints: found 2 priorities up to 2, allowed 0 upwards without gaps"},
       {"cluster_name: c\npolicy: {overprovisioning_factor: 0}",

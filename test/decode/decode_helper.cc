@@ -23,26 +23,27 @@ namespace {
 
 std::vector<std::string> last_warnings;
 
-absl::Status DecodeRouter(const google::protobuf::Any& any, const base::Path& at, decode::Context& context,
-                          config::HttpFilterSpec*) {
+absl::Status DecodeRouter(const google::protobuf::Any& any, const base::Path& at,
+                          decode::Context& context, config::HttpFilterSpec*) {
   envoy::extensions::filters::http::router::v3::Router message;
   return decode::Unpack(any, at, context, &message);
 }
 
-absl::Status DecodeFault(const google::protobuf::Any& any, const base::Path& at, decode::Context& context,
-                         config::HttpFilterSpec*) {
+absl::Status DecodeFault(const google::protobuf::Any& any, const base::Path& at,
+                         decode::Context& context, config::HttpFilterSpec*) {
   envoy::extensions::filters::http::fault::v3::HTTPFault message;
   return decode::Unpack(any, at, context, &message);
 }
 
-absl::StatusOr<std::shared_ptr<const void>> DecodeFaultRoute(const google::protobuf::Any& any, const base::Path& at,
+absl::StatusOr<std::shared_ptr<const void>> DecodeFaultRoute(const google::protobuf::Any& any,
+                                                             const base::Path& at,
                                                              decode::Context& context) {
   HEDDLE_RETURN_IF_ERROR(DecodeFault(any, at, context, nullptr));
   return std::make_shared<const int>(1);
 }
 
-absl::StatusOr<config::NetworkPolicy> DecodePolicy(const google::protobuf::Any& any, const base::Path& at,
-                                                   decode::Context& context) {
+absl::StatusOr<config::NetworkPolicy> DecodePolicy(const google::protobuf::Any& any,
+                                                   const base::Path& at, decode::Context& context) {
   envoy::extensions::filters::network::rbac::v3::RBAC message;
   HEDDLE_RETURN_IF_ERROR(decode::Unpack(any, at, context, &message));
   return config::NetworkPolicy{};
@@ -113,10 +114,12 @@ std::string RoutesError(const std::string& yaml) {
   return ErrorOf(Run<envoy::config::route::v3::RouteConfiguration>(yaml, decode::DecodeRoutes));
 }
 std::string EndpointsError(const std::string& yaml) {
-  return ErrorOf(Run<envoy::config::endpoint::v3::ClusterLoadAssignment>(yaml, decode::DecodeEndpoints));
+  return ErrorOf(
+      Run<envoy::config::endpoint::v3::ClusterLoadAssignment>(yaml, decode::DecodeEndpoints));
 }
 std::string SecretError(const std::string& yaml) {
-  return ErrorOf(Run<envoy::extensions::transport_sockets::tls::v3::Secret>(yaml, decode::DecodeSecret));
+  return ErrorOf(
+      Run<envoy::extensions::transport_sockets::tls::v3::Secret>(yaml, decode::DecodeSecret));
 }
 config::Listener GoodListener(const std::string& yaml) {
   return Value(Run<envoy::config::listener::v3::Listener>(yaml, decode::DecodeListener));

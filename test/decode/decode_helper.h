@@ -9,8 +9,8 @@
 
 namespace heddle::test {
 
-// A catalogue of one terminal filter (the router's message), one other (the fault filter's, which also takes a
-// configuration on routes) and one network filter (RBAC's).
+// A catalogue of one terminal filter (the router's message), one other (the fault filter's, which
+// also takes a configuration on routes) and one network filter (RBAC's).
 const decode::Catalogue& FakeCatalogue();
 
 // Reads YAML strictly; the test fails when that does not work.

@@ -1,37 +1,57 @@
-// Listeners, filter chains and the HTTP connection manager: what is taken, and what each bad value says.
+// Listeners, filter chains and the HTTP connection manager: what is taken, and what each bad value
+// says.
 #include <catch2/catch.hpp>
 
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "test/decode/decode_helper.h"
 
 namespace heddle::test {
 namespace {
 
-const std::string kAddress = "name: l\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\n";
-const std::string kRouter = "{name: router, typed_config: {\"@type\": t/envoy.extensions.filters.http.router.v3.Router}}";
-const std::string kFault = "{name: fault, typed_config: {\"@type\": t/envoy.extensions.filters.http.fault.v3.HTTPFault}}";
+const std::string kAddress =
+    "name: l\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\n";
+const std::string kRouter =
+    "{name: router, typed_config: {\"@type\": t/envoy.extensions.filters.http.router.v3.Router}}";
+const std::string kFault =
+    "{name: fault, typed_config: {\"@type\": t/envoy.extensions.filters.http.fault.v3.HTTPFault}}";
 
 std::string Filter(const std::string& type, const std::string& text) {
-  return "{name: f, typed_config: {\"@type\": t/envoy.extensions.filters.network." + type + ", " + text + "}}";
+  return "{name: f, typed_config: {\"@type\": t/envoy.extensions.filters.network." + type + ", " +
+         text + "}}";
 }
 std::string Chain(const std::string& filters, const std::string& rest = "") {
   return kAddress + "filter_chains: [{" + rest + "filters: [" + filters + "]}]\n";
 }
-std::string Tcp(const std::string& text) { return Filter("tcp_proxy.v3.TcpProxy", "stat_prefix: t, " + text); }
+std::string Tcp(const std::string& text) {
+  return Filter("tcp_proxy.v3.TcpProxy", "stat_prefix: t, " + text);
+}
 std::string RawHcm(const std::string& text) {
   return Filter("http_connection_manager.v3.HttpConnectionManager", text);
 }
 // A connection manager that lacks nothing, and more.
 std::string Hcm(const std::string& text) {
-  return Chain(RawHcm("stat_prefix: h, route_config: {}, http_filters: [" + kRouter + "], " + text));
+  return Chain(
+      RawHcm("stat_prefix: h, route_config: {}, http_filters: [" + kRouter + "], " + text));
 }
 std::string Log(const std::string& text) {
-  return Hcm("access_log: [{" + text + "typed_config: {\"@type\": t/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]");
+  return Hcm(
+      "access_log: [{" + text +
+      "typed_config: {\"@type\": t/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]");
 }
-std::string LogTo(const std::string& text) { return Hcm("access_log: [{typed_config: {\"@type\": t/envoy.extensions.access_loggers." + text + "}}]"); }
+std::string LogTo(const std::string& text) {
+  return Hcm("access_log: [{typed_config: {\"@type\": t/envoy.extensions.access_loggers." + text +
+             "}}]");
+}
 std::string Tracing(const std::string& text, const std::string& rest = "") {
-  return Hcm("tracing: {" + rest + "provider: {name: o, typed_config: {\"@type\": t/envoy.config.trace.v3.OpenTelemetryConfig, " + text + "}}}");
+  return Hcm("tracing: {" + rest +
+             "provider: {name: o, typed_config: {\"@type\": "
+             "t/envoy.config.trace.v3.OpenTelemetryConfig, " +
+             text + "}}}");
 }
-std::string MatchOf(const std::string& text) { return Chain(Tcp("cluster: c"), "filter_chain_match: {" + text + "}, "); }
+std::string MatchOf(const std::string& text) {
+  return Chain(Tcp("cluster: c"), "filter_chain_match: {" + text + "}, ");
+}
 
 constexpr char kAt[] = "filter_chains[0].filters[0].typed_config";
 
@@ -191,8 +211,10 @@ default_filter_chain:
 TEST_CASE("a chain that asks for SNI gets the TLS inspector, and a warning says so") {
   const config::Listener l = GoodListener(MatchOf("server_names: [a]"));
   CHECK(l.tls_inspector);
-  CHECK(LastWarnings() ==
-        std::vector<std::string>{"filter_chains: match on what tls_inspector finds, so it was added to listener_filters"});
+  CHECK(
+      LastWarnings() ==
+      std::vector<std::string>{
+          "filter_chains: match on what tls_inspector finds, so it was added to listener_filters"});
 }
 
 TEST_CASE("bad values of a listener are named") {
@@ -200,7 +222,8 @@ TEST_CASE("bad values of a listener are named") {
   const std::string match = "filter_chains[0].filter_chain_match";
   const std::string known =
       "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, "
-      "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, envoy.extensions.filters.network.rbac.v3.RBAC";
+      "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, "
+      "envoy.extensions.filters.network.rbac.v3.RBAC";
   const Case cases[] = {
       {"address: {pipe: {path: /x}}", "name: required"},
       {"name: a", "address: required"},
@@ -214,44 +237,59 @@ TEST_CASE("bad values of a listener are named") {
        "per_connection_buffer_limit_bytes: found 0, allowed 1 to 1073741824"},
       {kAddress + "tcp_backlog_size: 0", "tcp_backlog_size: found 0, allowed 1 to 1048576"},
       {kAddress + "listener_filters: [{name: a}]", "listener_filters[0].typed_config: required"},
-      {kAddress + "listener_filters: [{name: a, typed_config: {\"@type\": t/google.protobuf.Duration}}]",
-       "listener_filters[0].typed_config: found type \"google.protobuf.Duration\", allowed OriginalDst, TlsInspector, "
+      {kAddress +
+           "listener_filters: [{name: a, typed_config: {\"@type\": t/google.protobuf.Duration}}]",
+       "listener_filters[0].typed_config: found type \"google.protobuf.Duration\", allowed "
+       "OriginalDst, TlsInspector, "
        "HttpInspector"},
       {kAddress + "listener_filters: [{name: a, typed_config: {\"@type\": "
-                  "t/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector, initial_read_buffer_size: 1}}]",
+                  "t/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector, "
+                  "initial_read_buffer_size: 1}}]",
        "listener_filters[0].typed_config.initial_read_buffer_size: found 1, allowed 256 to 65536"},
       {Chain(Tcp("cluster: c")) + "listener_filters_timeout: -1s",
        "listener_filters_timeout: found \"-1s\", allowed \"0s\" or more"},
       {kAddress + "filter_chains: [{}]", "filter_chains[0].filters: found none, allowed 1 or more"},
       {kAddress + "filter_chains: [{filters: [{}]}]", "filter_chains[0].filters[0].name: required"},
-      {kAddress + "filter_chains: [{filters: [{name: a}]}]", "filter_chains[0].filters[0].typed_config: required"},
-      {kAddress + "filter_chains: [{filters: [{name: a, typed_config: {\"@type\": t/google.protobuf.Duration}}]}]",
+      {kAddress + "filter_chains: [{filters: [{name: a}]}]",
+       "filter_chains[0].filters[0].typed_config: required"},
+      {kAddress + "filter_chains: [{filters: [{name: a, typed_config: {\"@type\": "
+                  "t/google.protobuf.Duration}}]}]",
        at + ": found type \"google.protobuf.Duration\", allowed " + known},
       {Chain(Filter("rbac.v3.RBAC", "stat_prefix: r")),
-       "filter_chains[0].filters[0]: the last filter must be an HTTP connection manager or a TCP proxy"},
+       "filter_chains[0].filters[0]: the last filter must be an HTTP connection manager or a TCP "
+       "proxy"},
       {Chain(Tcp("cluster: c") + ", " + Tcp("cluster: c")),
        "filter_chains[0].filters[0]: ends the chain, and must be the last filter"},
-      {kAddress + "filter_chains: [{filters: [" + Tcp("cluster: c") + "]}, {filters: [" + Tcp("cluster: d") + "]}]",
+      {kAddress + "filter_chains: [{filters: [" + Tcp("cluster: c") + "]}, {filters: [" +
+           Tcp("cluster: d") + "]}]",
        "filter_chains[1].filter_chain_match: the same as that of filter_chains[0]"},
       {kAddress + "filter_chains: [{name: a, filters: [" + Tcp("cluster: c") +
-           "]}, {name: a, filter_chain_match: {destination_port: 1}, filters: [" + Tcp("cluster: d") + "]}]",
+           "]}, {name: a, filter_chain_match: {destination_port: 1}, filters: [" +
+           Tcp("cluster: d") + "]}]",
        "filter_chains[1].name: duplicate \"a\""},
       {MatchOf("destination_port: 0"), match + ".destination_port: found 0, allowed 1 to 65535"},
       {MatchOf("prefix_ranges: [{address_prefix: 10.0.0.0, prefix_len: 33}]"),
-       match + ".prefix_ranges[0]: found \"10.0.0.0/33\", allowed an IPv4 prefix up to /32 or an IPv6 prefix up to /128"},
+       match + ".prefix_ranges[0]: found \"10.0.0.0/33\", allowed an IPv4 prefix up to /32 or an "
+               "IPv6 prefix up to /128"},
       {MatchOf("source_prefix_ranges: [{address_prefix: x}]"),
-       match + ".source_prefix_ranges[0]: found \"x/0\", allowed an IPv4 prefix up to /32 or an IPv6 prefix up to /128"},
+       match + ".source_prefix_ranges[0]: found \"x/0\", allowed an IPv4 prefix up to /32 or an "
+               "IPv6 prefix up to /128"},
       {MatchOf("source_ports: [0]"), match + ".source_ports[0]: found 0, allowed 1 to 65535"},
-      {MatchOf("server_names: ['a*']"), match + ".server_names[0]: found \"a*\", allowed \"host\" or \"*.suffix\""},
-      {MatchOf("transport_protocol: quic"), match + ".transport_protocol: found \"quic\", allowed tls, raw_buffer"},
-      {MatchOf("application_protocols: ['']"), match + ".application_protocols[0]: must not be empty"},
+      {MatchOf("server_names: ['a*']"),
+       match + ".server_names[0]: found \"a*\", allowed \"host\" or \"*.suffix\""},
+      {MatchOf("transport_protocol: quic"),
+       match + ".transport_protocol: found \"quic\", allowed tls, raw_buffer"},
+      {MatchOf("application_protocols: ['']"),
+       match + ".application_protocols[0]: must not be empty"},
       {Chain(Filter("tcp_proxy.v3.TcpProxy", "cluster: c")), at + ".stat_prefix: required"},
       {Chain(Tcp("")), at + ": found nothing, allowed one of cluster, weighted_clusters"},
       {Chain(Tcp("cluster: ''")), at + ".cluster: must not be empty"},
-      {Chain(Tcp("weighted_clusters: {}")), at + ".weighted_clusters.clusters: found none, allowed 1 or more"},
+      {Chain(Tcp("weighted_clusters: {}")),
+       at + ".weighted_clusters.clusters: found none, allowed 1 or more"},
       {Chain(Tcp("weighted_clusters: {clusters: [{name: a}]}")),
        at + ".weighted_clusters.clusters[0].weight: found 0, allowed 1 or more"},
-      {Chain(Tcp("cluster: c, max_connect_attempts: 0")), at + ".max_connect_attempts: found 0, allowed 1 to 1000"},
+      {Chain(Tcp("cluster: c, max_connect_attempts: 0")),
+       at + ".max_connect_attempts: found 0, allowed 1 to 1000"},
       {Chain(Tcp("cluster: c, max_downstream_connection_duration: 0s")),
        at + ".max_downstream_connection_duration: found \"0s\", allowed more than \"0s\""},
       {Chain(Tcp("cluster: c"), "transport_socket: {name: x}, "),
@@ -278,26 +316,35 @@ TEST_CASE("bad values of a connection manager are named") {
       {Chain(RawHcm(filters + "[]")), at + ".http_filters: the last filter must be the router"},
       {Chain(RawHcm(filters + "[{}]")), at + ".http_filters[0].name: required"},
       {Chain(RawHcm(filters + "[{name: a}]")), at + ".http_filters[0].typed_config: required"},
-      {Chain(RawHcm(filters + "[{name: a, typed_config: {\"@type\": t/google.protobuf.Duration}}]")),
+      {Chain(
+           RawHcm(filters + "[{name: a, typed_config: {\"@type\": t/google.protobuf.Duration}}]")),
        at + ".http_filters[0].typed_config: found type \"google.protobuf.Duration\", allowed "
-            "envoy.extensions.filters.http.router.v3.Router, envoy.extensions.filters.http.fault.v3.HTTPFault"},
-      {Chain(RawHcm(filters + "[" + kFault + "]")), at + ".http_filters: the last filter must be the router"},
+            "envoy.extensions.filters.http.router.v3.Router, "
+            "envoy.extensions.filters.http.fault.v3.HTTPFault"},
+      {Chain(RawHcm(filters + "[" + kFault + "]")),
+       at + ".http_filters: the last filter must be the router"},
       {Chain(RawHcm(filters + "[" + kRouter + ", " + kFault + "]")),
        at + ".http_filters[1]: stands after the router, which must be the last"},
-      {Chain(RawHcm(filters + "[" + kFault + ", " + kFault + "]")), at + ".http_filters[1].name: duplicate \"fault\""},
+      {Chain(RawHcm(filters + "[" + kFault + ", " + kFault + "]")),
+       at + ".http_filters[1].name: duplicate \"fault\""},
       {Hcm("codec_type: HTTP3"), at + ".codec_type: found HTTP3, allowed AUTO, HTTP1, HTTP2"},
-      {Hcm("max_request_headers_kb: 8193"), at + ".max_request_headers_kb: found 8193, allowed 1 to 8192"},
-      {Hcm("stream_idle_timeout: -1s"), at + ".stream_idle_timeout: found \"-1s\", allowed \"0s\" or more"},
+      {Hcm("max_request_headers_kb: 8193"),
+       at + ".max_request_headers_kb: found 8193, allowed 1 to 8192"},
+      {Hcm("stream_idle_timeout: -1s"),
+       at + ".stream_idle_timeout: found \"-1s\", allowed \"0s\" or more"},
       {Hcm("request_timeout: -1s"), at + ".request_timeout: found \"-1s\", allowed \"0s\" or more"},
-      {Hcm("request_headers_timeout: -1s"), at + ".request_headers_timeout: found \"-1s\", allowed \"0s\" or more"},
+      {Hcm("request_headers_timeout: -1s"),
+       at + ".request_headers_timeout: found \"-1s\", allowed \"0s\" or more"},
       {Hcm("drain_timeout: -1s"), at + ".drain_timeout: found \"-1s\", allowed \"0s\" or more"},
-      {Hcm("delayed_close_timeout: -1s"), at + ".delayed_close_timeout: found \"-1s\", allowed \"0s\" or more"},
+      {Hcm("delayed_close_timeout: -1s"),
+       at + ".delayed_close_timeout: found \"-1s\", allowed \"0s\" or more"},
       {Hcm("via: \"a\\nb\""), at + ".via: holds CR, LF or NUL"},
       {Hcm("server_name: \"a\\nb\""), at + ".server_name: holds CR, LF or NUL"},
       {Hcm("http_protocol_options: {default_host_for_http_10: \"a\\nb\"}"),
        at + ".http_protocol_options.default_host_for_http_10: holds CR, LF or NUL"},
       {Hcm("http2_protocol_options: {initial_connection_window_size: 1}"),
-       at + ".http2_protocol_options.initial_connection_window_size: found 1, allowed 65535 to 2147483647"},
+       at + ".http2_protocol_options.initial_connection_window_size: found 1, allowed 65535 to "
+            "2147483647"},
       {Hcm("http2_protocol_options: {hpack_table_size: 1048577}"),
        at + ".http2_protocol_options.hpack_table_size: found 1048577, allowed 0 to 1048576"},
       {Hcm("common_http_protocol_options: {idle_timeout: -1s}"),
@@ -309,35 +356,43 @@ TEST_CASE("bad values of a connection manager are named") {
        at + ".upgrade_configs[1].upgrade_type: duplicate \"a\""},
       {Hcm("access_log: [{}]"), at + ".access_log[0].typed_config: required"},
       {Hcm("access_log: [{typed_config: {\"@type\": t/google.protobuf.Duration}}]"),
-       at + ".access_log[0].typed_config: found type \"google.protobuf.Duration\", allowed FileAccessLog, StdoutAccessLog, "
+       at + ".access_log[0].typed_config: found type \"google.protobuf.Duration\", allowed "
+            "FileAccessLog, StdoutAccessLog, "
             "StderrAccessLog"},
       {LogTo("file.v3.FileAccessLog"), at + ".access_log[0].typed_config.path: required"},
       {LogTo("stream.v3.StderrAccessLog, log_format: {}"),
-       at + ".access_log[0].typed_config.log_format: found nothing, allowed one of text_format_source, text_format, "
+       at + ".access_log[0].typed_config.log_format: found nothing, allowed one of "
+            "text_format_source, text_format, "
             "json_format"},
-      {Log("filter: {}, "), at + ".access_log[0].filter: found nothing, or a filter that is not supported"},
+      {Log("filter: {}, "),
+       at + ".access_log[0].filter: found nothing, or a filter that is not supported"},
       {Log("filter: {status_code_filter: {}}, "),
        at + ".access_log[0].filter.status_code_filter.comparison: required"},
       {Log("filter: {duration_filter: {comparison: {}}}, "),
        at + ".access_log[0].filter.duration_filter.comparison.value: required"},
       {Log("filter: {and_filter: {filters: [{traceable_filter: {}}]}}, "),
        at + ".access_log[0].filter.and_filter.filters: found 1, allowed 2 or more"},
-      {Log("filter: {header_filter: {}}, "), at + ".access_log[0].filter.header_filter.header: required"},
+      {Log("filter: {header_filter: {}}, "),
+       at + ".access_log[0].filter.header_filter.header: required"},
       {Hcm("tracing: {provider: {name: x}}"), at + ".tracing.provider.typed_config: required"},
       {Tracing(""), otel + ": exactly one of grpc_service and http_service is required"},
       {Tracing("grpc_service: {}"), otel + ".grpc_service.envoy_grpc.cluster_name: required"},
       {Tracing("http_service: {}"), otel + ".http_service.http_uri.cluster: required"},
       {Tracing("http_service: {http_uri: {cluster: c, uri: x}}"),
-       otel + ".http_service.http_uri.uri: found \"x\", allowed http://HOST/PATH or https://HOST/PATH"},
+       otel + ".http_service.http_uri.uri: found \"x\", allowed http://HOST/PATH or "
+              "https://HOST/PATH"},
       {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 0s}"),
        otel + ".grpc_service.timeout: found \"0s\", allowed more than \"0s\""},
-      {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}", "overall_sampling: {value: 100.1}, "),
+      {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}",
+               "overall_sampling: {value: 100.1}, "),
        at + ".tracing.overall_sampling.value: found 100.1, allowed 0 to 100"},
       {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}", "max_path_tag_length: 0, "),
        at + ".tracing.max_path_tag_length: found 0, allowed 1 to 65536"},
       {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}", "custom_tags: [{tag: a}], "),
-       at + ".tracing.custom_tags[0]: found nothing, allowed one of literal, environment, request_header"},
-      {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}", "custom_tags: [{literal: {value: a}}], "),
+       at + ".tracing.custom_tags[0]: found nothing, allowed one of literal, environment, "
+            "request_header"},
+      {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}",
+               "custom_tags: [{literal: {value: a}}], "),
        at + ".tracing.custom_tags[0].tag: required"},
   };
   for (const Case& c : cases) {
@@ -346,9 +401,30 @@ TEST_CASE("bad values of a connection manager are named") {
   }
   // These lists come from elsewhere and may grow.
   CHECK(ListenerError(Log("filter: {response_flag_filter: {flags: [XX]}}, "))
-            .find(at + ".access_log[0].filter.response_flag_filter.flags[0]: found \"XX\", allowed ") == 0);
-  CHECK(ListenerError(LogTo("stream.v3.StdoutAccessLog, log_format: {text_format_source: {inline_string: '%NOPE%'}}"))
+            .find(at +
+                  ".access_log[0].filter.response_flag_filter.flags[0]: found \"XX\", allowed ") ==
+        0);
+  CHECK(ListenerError(LogTo("stream.v3.StdoutAccessLog, log_format: {text_format_source: "
+                            "{inline_string: '%NOPE%'}}"))
             .find(at + ".access_log[0].typed_config.log_format: ") == 0);
+}
+
+TEST_CASE("an unknown field of an inline table is told once") {
+  envoy::config::listener::v3::Listener listener;
+  Read(Hcm(""), &listener);
+  google::protobuf::Any* any =
+      listener.mutable_filter_chains(0)->mutable_filters(0)->mutable_typed_config();
+  envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager http;
+  REQUIRE(any->UnpackTo(&http));
+  auto* routes = http.mutable_route_config();
+  routes->GetReflection()->MutableUnknownFields(routes)->AddVarint(900, 1);
+  any->PackFrom(http);
+  decode::Context context(FakeCatalogue());
+  CHECK(decode::ListenerFromBytes(listener.SerializeAsString(), context).ok());
+  CHECK(context.warnings() ==
+        std::vector<std::string>{
+            "l.filter_chains[0].filters[0].typed_config.route_config: unknown field number 900 in "
+            "envoy.config.route.v3.RouteConfiguration"});
 }
 
 }  // namespace

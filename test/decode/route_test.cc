@@ -8,10 +8,14 @@ namespace {
 
 const std::string kTo = "route: {cluster: c}";
 
-std::string Host(const std::string& text) { return "name: r\nvirtual_hosts: [{name: v, domains: ['*'], " + text + "}]"; }
+std::string Host(const std::string& text) {
+  return "name: r\nvirtual_hosts: [{name: v, domains: ['*'], " + text + "}]";
+}
 std::string Route(const std::string& text) { return Host("routes: [{" + text + "}]"); }
 std::string Match(const std::string& text) { return Route("match: {" + text + "}, " + kTo); }
-std::string Action(const std::string& text) { return Route("match: {prefix: /}, route: {cluster: c, " + text + "}"); }
+std::string Action(const std::string& text) {
+  return Route("match: {prefix: /}, route: {cluster: c, " + text + "}");
+}
 
 constexpr char kAt[] = "virtual_hosts[0].routes[0]";
 
@@ -110,8 +114,9 @@ virtual_hosts:
   CHECK(to.max_grpc_timeout == absl::ZeroDuration());
   CHECK(to.host_rewrite_header == "x-host");
   CHECK(to.high_priority);
-  CHECK(to.retry->on == (config::RetryPolicy::kGatewayError | config::RetryPolicy::kRetriableStatusCodes |
-                         config::RetryPolicy::kGrpcUnavailable));
+  CHECK(to.retry->on ==
+        (config::RetryPolicy::kGatewayError | config::RetryPolicy::kRetriableStatusCodes |
+         config::RetryPolicy::kGrpcUnavailable));
   CHECK(to.retry->backoff_max == absl::Seconds(1));
   CHECK(to.retry->previous_hosts);
   CHECK(to.retry->host_selection_attempts == 5);
@@ -125,7 +130,8 @@ virtual_hosts:
   CHECK(canary.metadata.at("a").at("b") == "c");
 
   // Of the virtual host, because the route has none of its own.
-  CHECK(host.routes[1].forward.retry->on == (config::RetryPolicy::k5xx | config::RetryPolicy::kConnectFailure));
+  CHECK(host.routes[1].forward.retry->on ==
+        (config::RetryPolicy::k5xx | config::RetryPolicy::kConnectFailure));
   CHECK(host.routes[1].forward.cluster_header == "x-to");
   CHECK(host.routes[1].forward.cluster_not_found_status == 404);
   CHECK(host.routes[2].redirect.status == 302);
@@ -140,20 +146,27 @@ TEST_CASE("bad values of a table are named") {
       {"virtual_hosts: [{domains: ['*']}]", "virtual_hosts[0].name: required"},
       {"virtual_hosts: [{name: a}]", "virtual_hosts[0].domains: found none, allowed 1 or more"},
       {"virtual_hosts: [{name: a, domains: ['']}]",
-       "virtual_hosts[0].domains[0]: found \"\", allowed a host name, \"*\", or one with \"*\" at one end"},
+       "virtual_hosts[0].domains[0]: found \"\", allowed a host name, \"*\", or one with \"*\" at "
+       "one end"},
       {"virtual_hosts: [{name: a, domains: ['a*b']}]",
-       "virtual_hosts[0].domains[0]: found \"a*b\", allowed a host name, \"*\", or one with \"*\" at one end"},
-      {"virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [y]}]", "virtual_hosts[1].name: duplicate \"a\""},
+       "virtual_hosts[0].domains[0]: found \"a*b\", allowed a host name, \"*\", or one with \"*\" "
+       "at one end"},
+      {"virtual_hosts: [{name: a, domains: [x]}, {name: a, domains: [y]}]",
+       "virtual_hosts[1].name: duplicate \"a\""},
       {"virtual_hosts: [{name: a, domains: [x]}, {name: b, domains: [X]}]",
        "virtual_hosts[1].domains: \"x\" is in virtual host \"a\" already"},
-      {"max_direct_response_body_size_bytes: 1\nvirtual_hosts: [{name: a, domains: [x], routes: [{match: {prefix: /}, "
+      {"max_direct_response_body_size_bytes: 1\nvirtual_hosts: [{name: a, domains: [x], routes: "
+       "[{match: {prefix: /}, "
        "direct_response: {status: 200, body: {inline_string: ab}}}]}]",
-       at + ".direct_response.body: found 2 bytes, allowed 1 (max_direct_response_body_size_bytes)"},
+       at +
+           ".direct_response.body: found 2 bytes, allowed 1 (max_direct_response_body_size_bytes)"},
       {"request_headers_to_add: [{}]", "request_headers_to_add[0].header: required"},
       {"request_headers_to_add: [{header: {key: 'a b'}}]",
-       "request_headers_to_add[0].header.key: found \"a b\", allowed a header name other than host"},
+       "request_headers_to_add[0].header.key: found \"a b\", allowed a header name other than "
+       "host"},
       {"request_headers_to_add: [{header: {key: Host}}]",
-       "request_headers_to_add[0].header.key: found \"Host\", allowed a header name other than host"},
+       "request_headers_to_add[0].header.key: found \"Host\", allowed a header name other than "
+       "host"},
       {"request_headers_to_add: [{header: {key: a, value: \"x\\ny\"}}]",
        "request_headers_to_add[0].header.value: holds CR, LF or NUL"},
       {"request_headers_to_add: [{header: {key: a}, append: true, append_action: ADD_IF_ABSENT}]",
@@ -161,28 +174,34 @@ TEST_CASE("bad values of a table are named") {
       {"response_headers_to_remove: [':status']",
        "response_headers_to_remove[0]: found \":status\", allowed a header name other than host"},
       {"typed_per_filter_config: {a: {\"@type\": t/google.protobuf.Duration}}",
-       "typed_per_filter_config[\"a\"]: found type \"google.protobuf.Duration\", which no filter takes on a route"},
-      {"typed_per_filter_config: {a: {\"@type\": t/envoy.config.route.v3.FilterConfig, disabled: true}}",
+       "typed_per_filter_config[\"a\"]: found type \"google.protobuf.Duration\", which no filter "
+       "takes on a route"},
+      {"typed_per_filter_config: {a: {\"@type\": t/envoy.config.route.v3.FilterConfig, disabled: "
+       "true}}",
        "typed_per_filter_config[\"a\"].disabled: found true, allowed false"},
       {Route(kTo), at + ".match: required"},
-      {Route("match: {prefix: /}"),
-       at + ": found nothing to do, allowed one of route, redirect, direct_response, non_forwarding_action"},
-      {Match(""),
-       at + ".match: found nothing, allowed one of prefix, path, path_separated_prefix, safe_regex, connect_matcher"},
-      {Match("prefix: a"), at + ".match.prefix: found \"a\", allowed a path that begins with \"/\""},
-      {Match("path: '/a?b'"), at + ".match.path: found \"/a?b\", allowed a path without query and fragment"},
-      {Match("path_separated_prefix: /a/"),
-       at + ".match.path_separated_prefix: found \"/a/\", allowed a path that does not end in \"/\""},
+      {Route("match: {prefix: /}"), at + ": found nothing to do, allowed one of route, redirect, "
+                                         "direct_response, non_forwarding_action"},
+      {Match(""), at + ".match: found nothing, allowed one of prefix, path, path_separated_prefix, "
+                       "safe_regex, connect_matcher"},
+      {Match("prefix: a"),
+       at + ".match.prefix: found \"a\", allowed a path that begins with \"/\""},
+      {Match("path: '/a?b'"),
+       at + ".match.path: found \"/a?b\", allowed a path without query and fragment"},
+      {Match("path_separated_prefix: /a/"), at + ".match.path_separated_prefix: found \"/a/\", "
+                                                 "allowed a path that does not end in \"/\""},
       {Match("safe_regex: {regex: '('}"),
        at + ".match.safe_regex.regex: not a regular expression: missing ): ("},
       {Match("safe_regex: {regex: '((a{100}){100}){100}'}").c_str(),
        at + ".match.safe_regex.regex: not a regular expression: invalid repetition size: {100}"},
       {Match("safe_regex: {}"), at + ".match.safe_regex.regex: must not be empty"},
-      {Match("prefix: /, headers: [{}]"), at + ".match.headers[0].name: found \"\", allowed a header name"},
+      {Match("prefix: /, headers: [{}]"),
+       at + ".match.headers[0].name: found \"\", allowed a header name"},
       {Match("prefix: /, headers: [{name: ':status'}]"),
        at + ".match.headers[0].name: found \":status\", allowed a header name"},
       {Match("prefix: /, headers: [{name: a, string_match: {}}]"),
-       at + ".match.headers[0].string_match: found nothing, allowed one of exact, prefix, suffix, safe_regex, contains"},
+       at + ".match.headers[0].string_match: found nothing, allowed one of exact, prefix, suffix, "
+            "safe_regex, contains"},
       {Match("prefix: /, headers: [{name: a, string_match: {suffix: ''}}]"),
        at + ".match.headers[0].string_match.suffix: must not be empty"},
       {Match("prefix: /, headers: [{name: a, contains_match: ''}]"),
@@ -207,33 +226,41 @@ TEST_CASE("bad values of a table are named") {
       {Action("prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}}"),
        to + ".regex_rewrite: only one of prefix_rewrite and regex_rewrite"},
       {Action("regex_rewrite: {}"), to + ".regex_rewrite.pattern: required"},
-      {Action("host_rewrite_literal: \"a\\nb\""), to + ".host_rewrite_literal: holds CR, LF or NUL"},
-      {Action("host_rewrite_header: ''"), to + ".host_rewrite_header: found \"\", allowed a header name"},
+      {Action("host_rewrite_literal: \"a\\nb\""),
+       to + ".host_rewrite_literal: holds CR, LF or NUL"},
+      {Action("host_rewrite_header: ''"),
+       to + ".host_rewrite_header: found \"\", allowed a header name"},
       {Action("timeout: -1s"), to + ".timeout: found \"-1s\", allowed \"0s\" or more"},
       {Action("idle_timeout: -1s"), to + ".idle_timeout: found \"-1s\", allowed \"0s\" or more"},
       {Action("max_stream_duration: {max_stream_duration: -1s}"),
        to + ".max_stream_duration.max_stream_duration: found \"-1s\", allowed \"0s\" or more"},
-      {Action("hash_policy: [{}]"),
-       to + ".hash_policy[0]: found nothing, allowed one of header, cookie, connection_properties, query_parameter"},
+      {Action("hash_policy: [{}]"), to + ".hash_policy[0]: found nothing, allowed one of header, "
+                                         "cookie, connection_properties, query_parameter"},
       {Action("hash_policy: [{cookie: {name: 'a;b'}}]"),
        to + ".hash_policy[0].cookie.name: found \"a;b\", allowed a cookie name"},
       {Action("hash_policy: [{cookie: {name: a, path: '/;x'}}]"),
        to + ".hash_policy[0].cookie.path: holds \";\", CR, LF or NUL"},
       {Action("hash_policy: [{connection_properties: {}}]"),
        to + ".hash_policy[0].connection_properties.source_ip: found false, allowed true"},
-      {Action("hash_policy: [{query_parameter: {}}]"), to + ".hash_policy[0].query_parameter.name: required"},
-      {Action("request_mirror_policies: [{}]"), to + ".request_mirror_policies[0].cluster: required"},
+      {Action("hash_policy: [{query_parameter: {}}]"),
+       to + ".hash_policy[0].query_parameter.name: required"},
+      {Action("request_mirror_policies: [{}]"),
+       to + ".request_mirror_policies[0].cluster: required"},
       {Action("upgrade_configs: [{}]"), to + ".upgrade_configs[0].upgrade_type: required"},
       {Action("upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]"),
        to + ".upgrade_configs[1].upgrade_type: duplicate \"a\""},
       {Action("upgrade_configs: [{upgrade_type: a, connect_config: {}}]"),
        to + ".upgrade_configs[0].connect_config: only with upgrade_type CONNECT"},
       {Action("retry_policy: {retry_on: '5xx,5XX'}"),
-       to + ".retry_policy.retry_on: unknown token \"5XX\", allowed 5xx, gateway-error, reset, reset-before-request, "
-            "connect-failure, envoy-ratelimited, retriable-4xx, refused-stream, retriable-status-codes, "
-            "retriable-headers, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable, "
+       to + ".retry_policy.retry_on: unknown token \"5XX\", allowed 5xx, gateway-error, reset, "
+            "reset-before-request, "
+            "connect-failure, envoy-ratelimited, retriable-4xx, refused-stream, "
+            "retriable-status-codes, "
+            "retriable-headers, cancelled, deadline-exceeded, internal, resource-exhausted, "
+            "unavailable, "
             "http3-post-connect-failure"},
-      {Action("retry_policy: {retry_back_off: {}}"), to + ".retry_policy.retry_back_off.base_interval: required"},
+      {Action("retry_policy: {retry_back_off: {}}"),
+       to + ".retry_policy.retry_back_off.base_interval: required"},
       {Action("retry_policy: {retry_back_off: {base_interval: 0s}}"),
        to + ".retry_policy.retry_back_off.base_interval: found \"0s\", allowed more than \"0s\""},
       {Action("retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}"),
@@ -254,7 +281,8 @@ TEST_CASE("bad values of a table are named") {
        at + ".direct_response.status: found 99, allowed 200 to 599"},
       {Route("match: {prefix: /}, direct_response: {status: 200, body: {filename: /nowhere}}"),
        at + ".direct_response.body.filename: cannot read \"/nowhere\": No such file or directory"},
-      {Route("match: {prefix: /}, " + kTo + ", decorator: {}"), at + ".decorator.operation: required"},
+      {Route("match: {prefix: /}, " + kTo + ", decorator: {}"),
+       at + ".decorator.operation: required"},
   };
   for (const Case& c : cases) {
     INFO(c.yaml);
@@ -263,7 +291,8 @@ TEST_CASE("bad values of a table are named") {
 }
 
 TEST_CASE("an optional filter configuration that nothing takes is left out and told") {
-  CHECK(RoutesError("typed_per_filter_config: {a: {\"@type\": t/envoy.config.route.v3.FilterConfig, is_optional: true, "
+  CHECK(RoutesError("typed_per_filter_config: {a: {\"@type\": "
+                    "t/envoy.config.route.v3.FilterConfig, is_optional: true, "
                     "config: {\"@type\": t/google.protobuf.Duration}}}") == "ok");
   CHECK(LastWarnings().size() == 1);
 }

@@ -1,4 +1,5 @@
-// Any text must give a message or an error, and what it gave must print as JSON that reads back the same.
+// Any text must give a message or an error, and what it gave must print as JSON that reads back the
+// same.
 #include <cstdlib>
 
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -9,6 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   envoy::config::bootstrap::v3::Bootstrap message, again;
   if (!heddle::yaml::Decode(text, &message, {}).ok()) return 0;
   const std::string json = heddle::yaml::ToJson(message, {.redact = false});
-  if (!heddle::yaml::Decode(json, &again, {}).ok() || heddle::yaml::ToJson(again, {.redact = false}) != json) abort();
+  if (!heddle::yaml::Decode(json, &again, {}).ok() ||
+      heddle::yaml::ToJson(again, {.redact = false}) != json)
+    abort();
   return 0;
 }
