@@ -21,7 +21,8 @@ std::string SlicesAsText(const Buffer& buffer) {
   iovec runs[64];
   std::string text;
   const int count = buffer.Slices(runs, 64);
-  for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(runs[i].iov_base), runs[i].iov_len);
+  for (int i = 0; i < count; ++i)
+    text.append(static_cast<const char*>(runs[i].iov_base), runs[i].iov_len);
   return text;
 }
 
