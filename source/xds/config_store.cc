@@ -2,12 +2,30 @@
 #include "source/xds/config_store.h"
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
 #include "source/base/log.h"
 #include "source/base/status.h"
 #include "source/decode/decode.h"
 
 namespace heddle::xds {
 namespace {
+
+// A resource's name is field 1 of every type; read without decoding, so that a resource that does
+// not decode is known by name too. Empty when the bytes are broken.
+std::string NameOf(const std::string& bytes) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  while (const uint32_t tag = in.ReadTag()) {
+    uint32_t length = 0;
+    std::string name;
+    if (tag == (1u << 3 | 2u)) {
+      return in.ReadVarint32(&length) && in.ReadString(&name, static_cast<int>(length)) ? name : "";
+    }
+    if (!google::protobuf::internal::WireFormatLite::SkipField(&in, tag)) return "";
+  }
+  return "";
+}
 
 template <typename Map>
 void EraseOthers(const std::set<std::string>& names, Map* map) {
@@ -82,6 +100,7 @@ absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
 }
 
 absl::Status ConfigStore::Put(Type type, Resource* resource) {
+  if (resource->name.empty()) resource->name = NameOf(resource->bytes);
   absl::Status status;
   switch (type) {
     case Type::kCluster:
@@ -118,7 +137,6 @@ absl::Status ConfigStore::PutListener(Resource* resource) {
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
   const std::shared_ptr<const config::Listener>& listener = *decoded;
-  if (resource->name.empty()) resource->name = listener->name;
   if (static_listeners_.count(listener->name) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("listener ", listener->name, ": a static one has this name"));
@@ -140,7 +158,6 @@ absl::Status ConfigStore::PutCluster(Resource* resource) {
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
   const std::shared_ptr<const config::Cluster>& cluster = *decoded;
-  if (resource->name.empty()) resource->name = cluster->name;
   if (static_clusters_.count(cluster->name) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("cluster ", cluster->name, ": a static one has this name"));
@@ -162,7 +179,6 @@ absl::Status ConfigStore::PutRoutes(Resource* resource) {
   auto decoded = decode::RoutesFromBytes(resource->bytes, context);
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
-  if (resource->name.empty()) resource->name = (*decoded)->name;
   routes_[(*decoded)->name] = *decoded;
   return absl::OkStatus();
 }
@@ -172,7 +188,6 @@ absl::Status ConfigStore::PutEndpoints(Resource* resource) {
   auto decoded = decode::EndpointsFromBytes(resource->bytes, context);
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
-  if (resource->name.empty()) resource->name = (*decoded)->cluster;
   endpoints_[(*decoded)->cluster] = *decoded;
   return absl::OkStatus();
 }
@@ -182,7 +197,6 @@ absl::Status ConfigStore::PutSecret(Resource* resource) {
   auto decoded = decode::SecretFromBytes(resource->bytes, context);
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
-  if (resource->name.empty()) resource->name = (*decoded)->name;
   return secrets_.Put(Secrets::Origin::kDiscovered, *decoded);
 }
 
