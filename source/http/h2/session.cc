@@ -367,6 +367,7 @@ void Session::ResetAll(ResetReason reason) {
 
 void Session::PrepareFlush() {
   output_noted_ = false;
+  if (held_ && out_->size() <= options_.output_limit / 2) ResumeHeld();
   Flush();
   Dispatch();
   Bury();
@@ -469,10 +470,18 @@ void Session::SendPing(uint64_t opaque) {
   NoteOutput();
 }
 
-void Session::OnOutWritable() {
+void Session::ResumeHeld() {
+  held_ = false;
   if (dead()) return;
   for (StreamState* s = streams_; s != nullptr; s = s->next_) {
     if (s->deferred_ && !s->pending_.empty()) Resume(s);
+  }
+}
+
+void Session::OnOutWritable() {
+  if (dead()) return;
+  ResumeHeld();
+  for (StreamState* s = streams_; s != nullptr; s = s->next_) {
     // Who looked at out() alone waits, too.
     if (!s->head_sent_ || s->local_end_) continue;
     s->tell_writable_ = true;
@@ -535,6 +544,7 @@ ssize_t Session::ReadData(StreamState* stream, size_t length, uint32_t* flags) {
   const bool full = out_->size() > options_.output_limit || outbound_frames_ > options_.max_outbound_frames / 2;
   if ((waiting == 0 && !stream->local_end_) || (waiting > 0 && full)) {
     stream->deferred_ = true;
+    held_ = held_ || waiting > 0;
     return NGHTTP2_ERR_DEFERRED;
   }
   const size_t n = std::min(length, waiting);

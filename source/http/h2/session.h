@@ -144,6 +144,7 @@ class Session {
   absl::Status Fail(absl::string_view detail, uint32_t goaway_code);
   void Queue(StreamState* stream);
   void Resume(StreamState* stream);
+  void ResumeHeld();
   StreamState* Find(int32_t id) const;
 
   // nghttp2's callbacks; each returns 0 or an NGHTTP2_ERR_*.
@@ -186,6 +187,7 @@ class Session {
   uint32_t abort_code_ = 0;
   bool dispatching_ = false;
   bool output_noted_ = false;
+  bool held_ = false;                                  // a full out() holds DATA back
   bool settings_received_ = false;
   bool goaway_received_ = false;
   bool eof_ = false;
