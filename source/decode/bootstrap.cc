@@ -133,14 +133,17 @@ class References {
  private:
   absl::Status Check(const config::FilterChain& chain, const Path& at) const {
     HEDDLE_RETURN_IF_ERROR(Check(chain.transport, at.Field("transport_socket")));
+    const Path filters = at.Field("filters");
+    const Path terminal = filters.Index(chain.policies.size());
+    const Path here = terminal.Field("typed_config");
     if (const auto* http =
             std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
-      return Check(**http, at);
+      return Check(**http, here);
     }
     const config::TcpProxy& tcp =
         *std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal);
-    HEDDLE_RETURN_IF_ERROR(Cluster(tcp.cluster, at));
-    for (const auto& weighted : tcp.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, at));
+    HEDDLE_RETURN_IF_ERROR(Cluster(tcp.cluster, here));
+    for (const auto& weighted : tcp.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, here));
     return absl::OkStatus();
   }
 

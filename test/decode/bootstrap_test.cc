@@ -67,7 +67,8 @@ static_resources:
       {"admin: {address: {socket_address: {address: x}}}",
        "f.yaml:1: admin.address.socket_address.address: found \"x\", allowed an IP address"},
       {tcp,
-       "f.yaml:7: static_resources.listeners[0].filter_chains[0]: unknown cluster \"nowhere\", "
+       "f.yaml:9: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: unknown "
+       "cluster \"nowhere\", "
        "known are "},
       {tcp + "  - {name: l}\n", "f.yaml:10: static_resources.listeners[1].address: required"},
       {"dynamic_resources: {lds_config: {ads: {}}}",
