@@ -22,17 +22,19 @@ using http::HeaderId;
 static_assert(static_cast<int>(HeaderId::kCount) <= 64, "ids are bits of a mask");
 constexpr uint64_t Bit(HeaderId id) { return 1ull << static_cast<int>(id); }
 
-constexpr uint64_t kHopByHop = Bit(HeaderId::kConnection) | Bit(HeaderId::kKeepAlive) | Bit(HeaderId::kUpgrade) |
-                               Bit(HeaderId::kProxyConnection) | Bit(HeaderId::kTransferEncoding) |
-                               Bit(HeaderId::kHttp2Settings);
+constexpr uint64_t kHopByHop = Bit(HeaderId::kConnection) | Bit(HeaderId::kKeepAlive) |
+                               Bit(HeaderId::kUpgrade) | Bit(HeaderId::kProxyConnection) |
+                               Bit(HeaderId::kTransferEncoding) | Bit(HeaderId::kHttp2Settings);
 // What only a trusted client may say.
 constexpr uint64_t kInternalOnly =
     Bit(HeaderId::kXEnvoyRetriableStatusCodes) | Bit(HeaderId::kXEnvoyRetriableHeaderNames) |
-    Bit(HeaderId::kXEnvoyRetryOn) | Bit(HeaderId::kXEnvoyRetryGrpcOn) | Bit(HeaderId::kXEnvoyMaxRetries) |
-    Bit(HeaderId::kXEnvoyUpstreamRqTimeoutMs) | Bit(HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs) |
+    Bit(HeaderId::kXEnvoyRetryOn) | Bit(HeaderId::kXEnvoyRetryGrpcOn) |
+    Bit(HeaderId::kXEnvoyMaxRetries) | Bit(HeaderId::kXEnvoyUpstreamRqTimeoutMs) |
+    Bit(HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs) |
     Bit(HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse) | Bit(HeaderId::kXEnvoyExpectedRqTimeoutMs) |
     Bit(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
-constexpr absl::string_view kInternalOnlyNames[] = {"x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url",
+constexpr absl::string_view kInternalOnlyNames[] = {"x-envoy-force-trace", "x-envoy-ip-tags",
+                                                    "x-envoy-original-url",
                                                     "x-envoy-upstream-alt-stat-name"};
 constexpr absl::string_view kEdgeOnlyNames[] = {"x-envoy-downstream-service-cluster",
                                                 "x-envoy-downstream-service-node"};
@@ -46,7 +48,8 @@ uint64_t Present(const http::Headers& headers) {
 
 void RemoveMask(http::Headers& headers, uint64_t mask) {
   auto& entries = headers.mutable_entries();
-  entries.erase(std::remove_if(entries.begin(), entries.end(), [mask](const auto& e) { return (Bit(e.id) & mask) != 0; }),
+  entries.erase(std::remove_if(entries.begin(), entries.end(),
+                               [mask](const auto& e) { return (Bit(e.id) & mask) != 0; }),
                 entries.end());
 }
 
@@ -66,7 +69,8 @@ void RemoveUntrusted(http::Headers& headers, bool edge) {
   entries.erase(std::remove_if(entries.begin(), entries.end(), untrusted), entries.end());
 }
 
-// The address `from_right` entries from the right of x-forwarded-for (0 = last); none when there are fewer.
+// The address `from_right` entries from the right of x-forwarded-for (0 = last); none when there
+// are fewer.
 struct ForwardedFor {
   std::optional<net::Address> address;
   bool single = false;
@@ -78,13 +82,15 @@ ForwardedFor LastForwardedFor(const http::Headers& headers, uint32_t from_right)
   const std::string all = headers.GetAll("x-forwarded-for");
   const std::vector<absl::string_view> entries = absl::StrSplit(all, ',');
   if (entries.size() <= from_right) return {};
-  const absl::string_view text = absl::StripAsciiWhitespace(entries[entries.size() - 1 - from_right]);
+  const absl::string_view text =
+      absl::StripAsciiWhitespace(entries[entries.size() - 1 - from_right]);
   auto address = net::Address::FromIp(text, 0);
   if (!address.ok()) return {};
   return {*address, entries.size() == 1};
 }
 
-void AppendField(http::Headers& headers, HeaderId id, absl::string_view value, absl::string_view separator) {
+void AppendField(http::Headers& headers, HeaderId id, absl::string_view value,
+                 absl::string_view separator) {
   const auto before = headers.Get(id);
   if (!before) return headers.Add(id, value);
   headers.Set(id, absl::StrCat(headers.GetAll(http::NameOf(id)), separator, value));
@@ -108,7 +114,8 @@ bool Forwarded(const HttpConnectionManager& config, const ClientFacts& client, u
     if (!config.skip_xff_append && !client.remote_ip.empty()) {
       AppendField(headers, HeaderId::kXForwardedFor, client.remote_ip, ",");
     }
-    if (config.xff_num_trusted_hops == 0 || !has_proto) headers.Set(HeaderId::kXForwardedProto, proto);
+    if (config.xff_num_trusted_hops == 0 || !has_proto)
+      headers.Set(HeaderId::kXForwardedProto, proto);
   } else {
     if (has_xff) {
       const ForwardedFor last = LastForwardedFor(headers, config.xff_num_trusted_hops);
@@ -120,7 +127,8 @@ bool Forwarded(const HttpConnectionManager& config, const ClientFacts& client, u
   return internal;
 }
 
-void ClientCertHeader(const HttpConnectionManager& config, const ClientFacts& client, bool present, http::Headers& headers) {
+void ClientCertHeader(const HttpConnectionManager& config, const ClientFacts& client, bool present,
+                      http::Headers& headers) {
   if (config.client_cert == ClientCert::kAlwaysForwardOnly) return;
   if (config.client_cert == ClientCert::kSanitize || !client.client_certificate) {
     if (present) headers.Remove(HeaderId::kXForwardedClientCert);
@@ -141,10 +149,14 @@ std::unique_ptr<filter::Reply> BadRequest(absl::string_view details) {
   return reply;
 }
 
-std::unique_ptr<filter::Reply> CheckPath(const HttpConnectionManager& config, http::RequestHead& head) {
-  if (head.path.empty()) return head.method == "CONNECT" ? nullptr : BadRequest("missing_path_rejected");
-  if (head.path.find('#') != absl::string_view::npos) return BadRequest("path_with_fragment_rejected");
-  if (!config.normalize_path && !config.merge_slashes && config.escaped_slashes == HttpConnectionManager::EscapedSlashes::kKeep) {
+std::unique_ptr<filter::Reply> CheckPath(const HttpConnectionManager& config,
+                                         http::RequestHead& head) {
+  if (head.path.empty())
+    return head.method == "CONNECT" ? nullptr : BadRequest("missing_path_rejected");
+  if (head.path.find('#') != absl::string_view::npos)
+    return BadRequest("path_with_fragment_rejected");
+  if (!config.normalize_path && !config.merge_slashes &&
+      config.escaped_slashes == HttpConnectionManager::EscapedSlashes::kKeep) {
     return nullptr;
   }
   PathOutcome outcome = NormalizePath(config, head.path);
@@ -173,10 +185,12 @@ void StripPort(const HttpConnectionManager& config, uint16_t local_port, http::R
   if (colon == absl::string_view::npos || absl::EndsWith(head.authority, "]")) return;
   uint32_t port = 0;
   if (!absl::SimpleAtoi(head.authority.substr(colon + 1), &port)) return;
-  if (config.strip_any_host_port || port == local_port) head.authority = head.authority.substr(0, colon);
+  if (config.strip_any_host_port || port == local_port)
+    head.authority = head.authority.substr(0, colon);
 }
 
-void RequestId(const HttpConnectionManager& config, bool edge, bool present, base::Random& random, http::Headers& headers) {
+void RequestId(const HttpConnectionManager& config, bool edge, bool present, base::Random& random,
+               http::Headers& headers) {
   if (!config.generate_request_id) return;
   if (present && (!edge || config.preserve_external_request_id)) return;
   char id[base::kUuidChars];
@@ -193,7 +207,8 @@ bool InternalAddress(const net::Address& address) {
     const uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in*>(address.raw())->sin_addr.s_addr);
     return (ip >> 24) == 10 || (ip >> 20) == 0xac1 || (ip >> 16) == 0xc0a8;
   }
-  return (reinterpret_cast<const sockaddr_in6*>(address.raw())->sin6_addr.s6_addr[0] & 0xfe) == 0xfc;
+  return (reinterpret_cast<const sockaddr_in6*>(address.raw())->sin6_addr.s6_addr[0] & 0xfe) ==
+         0xfc;
 }
 
 std::string ClientCertElement(const HttpConnectionManager& config, const net::PeerInfo& peer) {
@@ -211,13 +226,15 @@ std::string ClientCertElement(const HttpConnectionManager& config, const net::Pe
   return absl::StrJoin(parts, ";");
 }
 
-ClientFacts::ClientFacts(const HttpConnectionManager& config, const net::Address& from, const net::PeerInfo& peer)
+ClientFacts::ClientFacts(const HttpConnectionManager& config, const net::Address& from,
+                         const net::PeerInfo& peer)
     : remote(from),
       remote_ip(from.is_ip() ? from.ip() : ""),
       secure(peer.tls),
       internal(InternalAddress(from)),
       client_certificate(peer.certificate_verified) {
-  const bool wanted = config.client_cert == ClientCert::kAppendForward || config.client_cert == ClientCert::kSanitizeSet;
+  const bool wanted = config.client_cert == ClientCert::kAppendForward ||
+                      config.client_cert == ClientCert::kSanitizeSet;
   if (wanted && client_certificate) xfcc = ClientCertElement(config, peer);
 }
 
@@ -225,15 +242,17 @@ void StripHopByHop(http::Headers& headers) {
   if ((Present(headers) & kHopByHop) != 0) RemoveMask(headers, kHopByHop);
 }
 
-std::unique_ptr<filter::Reply> PrepareRequest(const HttpConnectionManager& config, const ClientFacts& client,
-                                              base::Random& random, http::RequestHead& head,
+std::unique_ptr<filter::Reply> PrepareRequest(const HttpConnectionManager& config,
+                                              const ClientFacts& client, base::Random& random,
+                                              http::RequestHead& head,
                                               observe::AccessRecord& record) {
   StripHopByHop(head.headers);
   const uint64_t present = Present(head.headers);
   if (head.scheme.empty()) head.scheme = client.secure ? "https" : "http";
   if (auto reply = CheckPath(config, head)) return reply;
   StripPort(config, record.downstream_local.port(), head);
-  if ((present & Bit(HeaderId::kXEnvoyInternal)) != 0) head.headers.Remove(HeaderId::kXEnvoyInternal);
+  if ((present & Bit(HeaderId::kXEnvoyInternal)) != 0)
+    head.headers.Remove(HeaderId::kXEnvoyInternal);
   const bool internal = Forwarded(config, client, present, head, record);
   const bool edge = !internal && config.use_remote_address;
   if (internal) {
@@ -245,13 +264,14 @@ std::unique_ptr<filter::Reply> PrepareRequest(const HttpConnectionManager& confi
     }
   }
   RequestId(config, edge, (present & Bit(HeaderId::kXRequestId)) != 0, random, head.headers);
-  ClientCertHeader(config, client, (present & Bit(HeaderId::kXForwardedClientCert)) != 0, head.headers);
+  ClientCertHeader(config, client, (present & Bit(HeaderId::kXForwardedClientCert)) != 0,
+                   head.headers);
   if (!config.via.empty()) AppendField(head.headers, HeaderId::kVia, config.via, ", ");
   return nullptr;
 }
 
-void PrepareResponse(const HttpConnectionManager& config, const http::RequestHead& request, absl::string_view date,
-                     http::ResponseHead& head) {
+void PrepareResponse(const HttpConnectionManager& config, const http::RequestHead& request,
+                     absl::string_view date, http::ResponseHead& head) {
   using ServerHeader = HttpConnectionManager::ServerHeader;
   http::Headers& headers = head.headers;
   const uint64_t present = Present(headers);

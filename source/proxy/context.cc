@@ -13,15 +13,17 @@ absl::string_view DateText::At(absl::Time now) {
   return text_;
 }
 
-Context::Context(event::Loop& l, stats::Sheet& s, base::Random& r, const base::Clock& c, Epochs::MakeCluster make_cluster)
+Context::Context(event::Loop& l, stats::Sheet& s, base::Random& r, const base::Clock& c,
+                 Epochs::MakeCluster make_cluster)
     : loop(l),
       sheet(s),
       random(r),
       clock(c),
-      wake_(l, [this] {
-        deadlines.Advance(loop.Now());
-        Wake();
-      }),
+      wake_(l,
+            [this] {
+              deadlines.Advance(loop.Now());
+              Wake();
+            }),
       deadlines([this] { Wake(); }),
       epochs(l, std::move(make_cluster)),
       sessions(l) {}
@@ -33,7 +35,8 @@ void Context::Wake() {
   if (at != Deadlines::kNever) wake_.StartAt(at);
 }
 
-Epochs::MakeCluster Context::KeepClusters(event::Loop& loop, stats::Sheet& sheet, base::Random& random) {
+Epochs::MakeCluster Context::KeepClusters(event::Loop& loop, stats::Sheet& sheet,
+                                          base::Random& random) {
   return [&loop, &sheet, &random](const std::shared_ptr<const upstream::ClusterSpec>& spec,
                                   std::shared_ptr<upstream::Cluster> before) {
     if (before == nullptr) {

@@ -1,5 +1,5 @@
-// What everything on one worker shares: its loop, its counters, its configuration, its timeouts, its sessions.
-// Made by server::Worker on its own thread, one for each worker.
+// What everything on one worker shares: its loop, its counters, its configuration, its timeouts,
+// its sessions. Made by server::Worker on its own thread, one for each worker.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,8 @@ namespace heddle::proxy {
 // The date header's text, made once a second.
 class DateText {
  public:
-  absl::string_view At(absl::Time now);         // "Sun, 22 Nov 2026 13:15:12 GMT"; valid until the next call
+  absl::string_view At(
+      absl::Time now);  // "Sun, 22 Nov 2026 13:15:12 GMT"; valid until the next call
 
  private:
   int64_t second_ = -1;
@@ -34,17 +35,18 @@ struct Context {
   Context& operator=(const Context&) = delete;
 
   // The usual make_cluster: keeps `before` and brings it up to date.
-  static Epochs::MakeCluster KeepClusters(event::Loop& loop, stats::Sheet& sheet, base::Random& random);
+  static Epochs::MakeCluster KeepClusters(event::Loop& loop, stats::Sheet& sheet,
+                                          base::Random& random);
 
   event::Loop& loop;
   stats::Sheet& sheet;
   base::Random& random;
-  const base::Clock& clock;                      // wall time only; monotonic time is loop.Now()
+  const base::Clock& clock;  // wall time only; monotonic time is loop.Now()
   DateText date;
 
  private:
   void Wake();
-  event::Timer wake_;                            // drives `deadlines`
+  event::Timer wake_;  // drives `deadlines`
 
  public:
   // In this order: sessions end first, then mirrors, then the configuration they pin.

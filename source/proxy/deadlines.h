@@ -1,12 +1,13 @@
-// Coarse timeouts of one worker, cheap enough for several on each request: a Deadline is a few words inside its
-// owner, starting and stopping are list operations without a system call, and moving one later only writes a number.
+// Coarse timeouts of one worker, cheap enough for several on each request: a Deadline is a few
+// words inside its owner, starting and stopping are list operations without a system call, and
+// moving one later only writes a number.
 //
 //   Deadline idle_;                                             // a member
 //   idle_.Init(this, [](void* self) { static_cast<Stream*>(self)->OnIdle(); });
 //   deadlines.Start(idle_, now, ToMicros(absl::Minutes(5)));
 //
-// A hashed wheel of 4 ms ticks: never early, up to one tick (and one loop iteration) late. The owner drives it:
-// `Advance(now)` fires what is due, `NextWake()` says when to call it next.
+// A hashed wheel of 4 ms ticks: never early, up to one tick (and one loop iteration) late. The
+// owner drives it: `Advance(now)` fires what is due, `NextWake()` says when to call it next.
 #pragma once
 
 #include <array>
@@ -36,11 +37,11 @@ class Deadline {
   void Unlink();
   void* owner_ = nullptr;
   Fire fire_ = nullptr;
-  Deadlines* wheel_ = nullptr;       // set while linked
+  Deadlines* wheel_ = nullptr;  // set while linked
   Deadline* next_ = nullptr;
   Deadline* previous_ = nullptr;
-  base::Micros at_ = 0;              // 0 = not running
-  base::Micros linked_at_ = 0;       // the tick it hangs at; at most at_
+  base::Micros at_ = 0;         // 0 = not running
+  base::Micros linked_at_ = 0;  // the tick it hangs at; at most at_
   uint32_t slot_ = 0;
 };
 
@@ -59,12 +60,14 @@ class Deadlines {
   void Start(Deadline& deadline, base::Micros now, base::Micros after);
   // Fires everything due. Any deadline may be started, stopped or destroyed from a call.
   void Advance(base::Micros now);
-  // When Advance should be called next, kNever when nothing waits. May be earlier than any real deadline.
+  // When Advance should be called next, kNever when nothing waits. May be earlier than any real
+  // deadline.
   base::Micros NextWake() const { return wake_; }
 
  private:
   friend class Deadline;
-  static constexpr uint32_t kSlots = 4096;  // one turn = 16.8 s; what is later stays for another turn
+  static constexpr uint32_t kSlots =
+      4096;  // one turn = 16.8 s; what is later stays for another turn
   void Link(Deadline& deadline, base::Micros at);
   base::Micros FirstBusyTick(base::Micros from_tick) const;
   void FireSlot(uint32_t slot, base::Micros now);
@@ -73,7 +76,7 @@ class Deadlines {
   std::array<uint64_t, kSlots / 64> busy_{};  // slots that are not empty
   Deadline* next_in_slot_ = nullptr;          // what FireSlot looks at next; Unlink moves it on
   size_t count_ = 0;
-  base::Micros done_tick_ = 0;                // ticks up to here have been fired
+  base::Micros done_tick_ = 0;  // ticks up to here have been fired
   base::Micros wake_ = kNever;
   std::function<void()> wake_earlier_;
 };

@@ -1,6 +1,6 @@
-// A snapshot as one worker uses it, with that worker's clusters. Streams pin the epoch they began with by a plain
-// count, so a request sees one configuration from its first byte to its last; the epoch is freed when it is no
-// longer current and its last user let go.
+// A snapshot as one worker uses it, with that worker's clusters. Streams pin the epoch they began
+// with by a plain count, so a request sees one configuration from its first byte to its last; the
+// epoch is freed when it is no longer current and its last user let go.
 //
 //   Epochs epochs(loop, make_cluster);
 //   epochs.Adopt(snapshot);                      // from the main thread's post
@@ -41,7 +41,7 @@ class Epoch final : public event::Destroyable {
   friend class EpochPin;
   Epoch(std::shared_ptr<const Snapshot> snapshot, Clusters clusters);
   std::shared_ptr<const Snapshot> snapshot_;
-  Clusters clusters_;                            // shared with the epochs before and after that kept them
+  Clusters clusters_;  // shared with the epochs before and after that kept them
   uint64_t users_ = 0;
   bool retired_ = false;
   Epochs* owner_ = nullptr;
@@ -70,9 +70,11 @@ class EpochPin {
 
 class Epochs {
  public:
-  // Gives this worker's cluster for `spec`: `before` (brought up to date) when its pools can be kept, else a new one.
+  // Gives this worker's cluster for `spec`: `before` (brought up to date) when its pools can be
+  // kept, else a new one.
   using MakeCluster = std::function<std::shared_ptr<upstream::Cluster>(
-      const std::shared_ptr<const upstream::ClusterSpec>& spec, std::shared_ptr<upstream::Cluster> before)>;
+      const std::shared_ptr<const upstream::ClusterSpec>& spec,
+      std::shared_ptr<upstream::Cluster> before)>;
   Epochs(event::Loop& loop, MakeCluster make) : loop_(loop), make_(std::move(make)) {}
   ~Epochs();
   void Adopt(std::shared_ptr<const Snapshot> snapshot);

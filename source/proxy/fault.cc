@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace heddle::proxy {
@@ -55,14 +56,18 @@ observe::Flag FlagOf(Fault fault) { return RowOf(fault).flag; }
 int StatusOf(Fault fault) { return RowOf(fault).status; }
 
 std::string ResetBody(Fault fault, bool retried, absl::string_view transport_reason) {
-  std::string body = absl::StrCat("upstream connect error or disconnect/reset before headers. ",
-                                  retried ? "retried and the latest " : "", "reset reason: ", FaultText(fault));
-  if (!transport_reason.empty()) absl::StrAppend(&body, ", transport failure reason: ", transport_reason);
+  std::string body =
+      absl::StrCat("upstream connect error or disconnect/reset before headers. ",
+                   retried ? "retried and the latest " : "", "reset reason: ", FaultText(fault));
+  // A connection that was refused says so in the log only, as in Envoy.
+  if (!transport_reason.empty() && !absl::StartsWith(transport_reason, "delayed connect error"))
+    absl::StrAppend(&body, ", transport failure reason: ", transport_reason);
   return body;
 }
 
 std::string ResetDetails(Fault fault, bool response_started, absl::string_view transport_reason) {
-  std::string details = absl::StrCat(response_started ? "upstream_reset_after_response_started{" : "upstream_reset_before_response_started{",
+  std::string details = absl::StrCat(response_started ? "upstream_reset_after_response_started{"
+                                                      : "upstream_reset_before_response_started{",
                                      FaultText(fault));
   if (!transport_reason.empty()) absl::StrAppend(&details, "|", transport_reason);
   details += '}';

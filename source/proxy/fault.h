@@ -1,5 +1,5 @@
-// How an upstream attempt failed, as one value from which reset text, response flag, retry and outlier detection are
-// read (HOUSE_STYLE 9; proxy_semantics.md 2.7).
+// How an upstream attempt failed, as one value from which reset text, response flag, retry and
+// outlier detection are read (HOUSE_STYLE 9; proxy_semantics.md 2.7).
 #pragma once
 
 #include <string>
@@ -13,18 +13,18 @@ namespace heddle::proxy {
 enum class Fault : uint8_t {
   kConnectFailed,
   kConnectTimeout,
-  kTermination,      // the connection went away
+  kTermination,  // the connection went away
   kRemoteReset,
   kRemoteRefused,
   kLocalReset,
-  kOverflow,         // a circuit breaker refused
+  kOverflow,  // a circuit breaker refused
   kProtocolError,
 };
 
 Fault FaultOf(http::ResetReason reason);
-absl::string_view FaultText(Fault fault);          // Envoy's resetReasonToString
+absl::string_view FaultText(Fault fault);  // Envoy's resetReasonToString
 observe::Flag FlagOf(Fault fault);
-int StatusOf(Fault fault);                         // 503, but 502 for a broken protocol
+int StatusOf(Fault fault);  // 503, but 502 for a broken protocol
 
 // "upstream connect error or disconnect/reset before headers. ..."
 std::string ResetBody(Fault fault, bool retried, absl::string_view transport_reason);

@@ -1,6 +1,6 @@
-// The router: sends one request to a cluster and brings its response back. Chooses an endpoint, leases a stream, keeps
-// the body for another try while it may be needed, enforces the timeouts, and turns failures into retries or replies.
-// A member of its Stream; one attempt at a time.
+// The router: sends one request to a cluster and brings its response back. Chooses an endpoint,
+// leases a stream, keeps the body for another try while it may be needed, enforces the timeouts,
+// and turns failures into retries or replies. A member of its Stream; one attempt at a time.
 //
 //   kIdle -> kLeasing -> kWaiting (head sent) -> kResponding -> kDone
 //              |  ^          |
@@ -33,7 +33,7 @@ class Forwarder final : private http::ResponseEvents, private upstream::HttpLeas
 
   // The request's head has passed the filters. `end`: nothing follows it.
   void Start(bool end);
-  void SendBody(base::Buffer& data, bool end);     // takes all of data
+  void SendBody(base::Buffer& data, bool end);  // takes all of data
   void SendTrailers(http::Trailers trailers);
   // Gives the upstream up: the stream is over.
   void Cancel();
@@ -96,20 +96,20 @@ class Forwarder final : private http::ResponseEvents, private upstream::HttpLeas
   upstream::Pick pick_;
   absl::InlinedVector<std::shared_ptr<upstream::HostState>, 2> tried_;
   std::unique_ptr<upstream::HttpLease> lease_;
-  http::ClientStream* upstream_ = nullptr;         // null: none open
-  net::Connection* connection_ = nullptr;          // of upstream_
-  base::Buffer body_;                              // unsent; with keep_: everything so far, sent or not
+  http::ClientStream* upstream_ = nullptr;  // null: none open
+  net::Connection* connection_ = nullptr;   // of upstream_
+  base::Buffer body_;                       // unsent; with keep_: everything so far, sent or not
   std::optional<http::Trailers> trailers_;
-  bool keep_ = false;                              // the body is kept for another attempt
-  bool ended_ = false;                             // the request is complete (as far as we were told)
-  bool sent_end_ = false;                          // ... and sent
-  bool timeout_204_ = false;                       // x-envoy-upstream-rq-timeout-alt-response
-  bool lease_call_ = false;                        // inside Cluster::LeaseHttp
+  bool keep_ = false;         // the body is kept for another attempt
+  bool ended_ = false;        // the request is complete (as far as we were told)
+  bool sent_end_ = false;     // ... and sent
+  bool timeout_204_ = false;  // x-envoy-upstream-rq-timeout-alt-response
+  bool lease_call_ = false;   // inside Cluster::LeaseHttp
   bool reported_ = false;
   base::Micros first_attempt_ = 0, attempt_began_ = 0;
-  size_t owed_ = 0;                                // response bytes passed on while reading is off
+  size_t owed_ = 0;  // response bytes passed on while reading is off
   bool reading_ = true;
-  absl::InlinedVector<uint64_t, 1> mirrors_;       // ids in Context::mirrors
+  absl::InlinedVector<uint64_t, 1> mirrors_;  // ids in Context::mirrors
   Deadline global_, per_try_, per_try_idle_, backoff_;
 };
 

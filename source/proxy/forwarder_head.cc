@@ -13,7 +13,8 @@ namespace {
 
 // Calls `apply` with each level's mutation that says something, in the table's order.
 template <typename Apply>
-void ForEachLevel(const RouteTable& table, const RouteTable::Match& match, int weighted, bool request, Apply apply) {
+void ForEachLevel(const RouteTable& table, const RouteTable::Match& match, int weighted,
+                  bool request, Apply apply) {
   const HeaderMutation* levels[4];
   size_t count = 0;
   const auto add = [&](const HeaderMutation& mutation) {
@@ -38,7 +39,8 @@ absl::string_view CookieOf(const http::Headers& headers, absl::string_view name)
     for (absl::string_view pair : absl::StrSplit(entry.value, ';')) {
       pair = absl::StripAsciiWhitespace(pair);
       const size_t equals = pair.find('=');
-      if (equals != absl::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+      if (equals != absl::string_view::npos && pair.substr(0, equals) == name)
+        return pair.substr(equals + 1);
     }
   }
   return {};
@@ -47,7 +49,8 @@ absl::string_view CookieOf(const http::Headers& headers, absl::string_view name)
 absl::string_view QueryOf(absl::string_view query, absl::string_view name) {
   for (absl::string_view pair : absl::StrSplit(query, '&')) {
     const size_t equals = pair.find('=');
-    if (equals != absl::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+    if (equals != absl::string_view::npos && pair.substr(0, equals) == name)
+      return pair.substr(equals + 1);
   }
   return {};
 }
@@ -56,16 +59,19 @@ absl::string_view QueryOf(absl::string_view query, absl::string_view name) {
 
 void MutateRequest(const RouteTable& table, const RouteTable::Match& match, int weighted,
                    const observe::AccessRecord& record, http::RequestHead& head) {
-  ForEachLevel(table, match, weighted, true, [&](const HeaderMutation& mutation) { mutation.Apply(head, record); });
+  ForEachLevel(table, match, weighted, true,
+               [&](const HeaderMutation& mutation) { mutation.Apply(head, record); });
   RewriteRequest(*match.route->config, head);
 }
 
 void MutateResponse(const RouteTable& table, const RouteTable::Match& match, int weighted,
                     const observe::AccessRecord& record, http::Headers& headers) {
-  ForEachLevel(table, match, weighted, false, [&](const HeaderMutation& mutation) { mutation.Apply(headers, record); });
+  ForEachLevel(table, match, weighted, false,
+               [&](const HeaderMutation& mutation) { mutation.Apply(headers, record); });
 }
 
-std::optional<uint64_t> HashRequest(const config::RouteAction& action, const http::RequestHead& head,
+std::optional<uint64_t> HashRequest(const config::RouteAction& action,
+                                    const http::RequestHead& head,
                                     const observe::AccessRecord& record) {
   using Kind = config::HashPolicy::Kind;
   std::optional<uint64_t> hash;
@@ -101,7 +107,8 @@ void SetNumber(http::Headers& headers, http::HeaderId id, uint64_t number) {
 
 absl::string_view HostWithoutPort(absl::string_view authority) {
   const size_t colon = authority.rfind(':');
-  if (colon == absl::string_view::npos || (!authority.empty() && authority.back() == ']')) return authority;
+  if (colon == absl::string_view::npos || (!authority.empty() && authority.back() == ']'))
+    return authority;
   return authority.substr(0, colon);
 }
 
@@ -109,13 +116,17 @@ void AppendCopy(const base::Buffer& from, base::Buffer& to) {
   iovec few[16];
   const int count = from.Slices(few, 16);
   if (count < 16) {
-    for (int i = 0; i < count; ++i) to.Append({static_cast<const char*>(few[i].iov_base), few[i].iov_len});
+    for (int i = 0; i < count; ++i)
+      to.Append({static_cast<const char*>(few[i].iov_base), few[i].iov_len});
     return;
   }
   std::vector<iovec> all(256);
   int found = 0;
-  while ((found = from.Slices(all.data(), static_cast<int>(all.size()))) == static_cast<int>(all.size())) all.resize(all.size() * 4);
-  for (int i = 0; i < found; ++i) to.Append({static_cast<const char*>(all[i].iov_base), all[i].iov_len});
+  while ((found = from.Slices(all.data(), static_cast<int>(all.size()))) ==
+         static_cast<int>(all.size()))
+    all.resize(all.size() * 4);
+  for (int i = 0; i < found; ++i)
+    to.Append({static_cast<const char*>(all[i].iov_base), all[i].iov_len});
 }
 
 base::Buffer CopyOf(const base::Buffer& from) {

@@ -13,15 +13,17 @@
 
 namespace heddle::proxy {
 
-// Header mutations of weighted cluster, route, virtual host and table (most specific first, or last where the table
-// says so), then the route's rewrites.
+// Header mutations of weighted cluster, route, virtual host and table (most specific first, or last
+// where the table says so), then the route's rewrites.
 void MutateRequest(const RouteTable& table, const RouteTable::Match& match, int weighted,
                    const observe::AccessRecord& record, http::RequestHead& head);
 void MutateResponse(const RouteTable& table, const RouteTable::Match& match, int weighted,
                     const observe::AccessRecord& record, http::Headers& headers);
 
-// Hash of a request by the route's policies; none when no policy found a value (Envoy: hash_policy.cc).
-std::optional<uint64_t> HashRequest(const config::RouteAction& action, const http::RequestHead& head,
+// Hash of a request by the route's policies; none when no policy found a value (Envoy:
+// hash_policy.cc).
+std::optional<uint64_t> HashRequest(const config::RouteAction& action,
+                                    const http::RequestHead& head,
                                     const observe::AccessRecord& record);
 
 void SetNumber(http::Headers& headers, http::HeaderId id, uint64_t number);

@@ -1,6 +1,8 @@
-// Memory of objects that come and go with every request: freed blocks of one size wait, per thread, for the next.
+// Memory of objects that come and go with every request: freed blocks of one size wait, per thread,
+// for the next.
 //
-//   class Stream { ... static void* operator new(size_t n) { return FreeList<Stream>::Allocate(n); }
+//   class Stream { ... static void* operator new(size_t n) { return FreeList<Stream>::Allocate(n);
+//   }
 //                      static void operator delete(void* p) { FreeList<Stream>::Free(p); } };
 #pragma once
 
@@ -13,7 +15,7 @@ namespace heddle::proxy {
 template <typename T>
 class FreeList {
  public:
-  static constexpr size_t kKept = 128;     // blocks; more than that go back to the system
+  static constexpr size_t kKept = 128;  // blocks; more than that go back to the system
   static void* Allocate(size_t bytes) {
     auto& blocks = Blocks().blocks;
     if (blocks.empty()) return ::operator new(bytes);

@@ -50,7 +50,8 @@ HeaderMutation::HeaderMutation(const config::HeaderMutations& config) : remove_(
   }
 }
 
-void HeaderMutation::Apply(http::Headers& headers, const observe::AccessRecord& record, http::RequestHead* head) const {
+void HeaderMutation::Apply(http::Headers& headers, const observe::AccessRecord& record,
+                           http::RequestHead* head) const {
   for (const std::string& name : remove_) headers.Remove(name);
   std::string formatted;
   for (const Step& step : steps_) {

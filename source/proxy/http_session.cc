@@ -14,7 +14,8 @@ namespace {
 
 constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr absl::string_view kHeaderTimeoutReply =
-    "HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nrequest header timeout";
+    "HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\ncontent-type: text/plain\r\nconnection: "
+    "close\r\n\r\nrequest header timeout";
 
 http::h1::Options H1Options(const config::HttpConnectionManager& config, bool secure) {
   using Underscores = http::h1::Options::Underscores;
@@ -39,7 +40,8 @@ http::h2::Options H2Options(const config::HttpConnectionManager& config, size_t 
   options.initial_connection_window = config.http2.initial_connection_window;
   options.hpack_table_size = config.http2.hpack_table_size;
   options.allow_connect = config.http2.allow_connect;
-  options.stream_error_on_invalid = config.http2.stream_error_on_invalid || config.stream_error_on_invalid;
+  options.stream_error_on_invalid =
+      config.http2.stream_error_on_invalid || config.stream_error_on_invalid;
   options.underscores = static_cast<Underscores>(config.common.underscores);
   options.max_headers_count = config.common.max_headers_count;
   options.max_headers_bytes = config.max_request_headers_kb * 1024;
@@ -64,8 +66,10 @@ HttpSession::HttpSession(Context& context, const Accepted& accepted) : Session(c
   net::ConnectionOptions options;
   options.buffer_limit = buffer_limit();
   options.linger = config().delayed_close_timeout;
-  if (chain().config->transport_connect_timeout > absl::ZeroDuration()) options.handshake_timeout = chain().config->transport_connect_timeout;
-  connection_ = net::Connection::Accepted(context_.loop, accepted.fd, MakeTransport(chain()), accepted.direct_remote, options, this);
+  if (chain().config->transport_connect_timeout > absl::ZeroDuration())
+    options.handshake_timeout = chain().config->transport_connect_timeout;
+  connection_ = net::Connection::Accepted(context_.loop, accepted.fd, MakeTransport(chain()),
+                                          accepted.direct_remote, options, this);
 }
 
 HttpSession::~HttpSession() {
@@ -76,7 +80,8 @@ HttpSession::~HttpSession() {
   context_.sheet.Add(stats.cx_destroy);
   context_.sheet.Sub(stats.cx_active);
   if (client_ && client_->secure) context_.sheet.Sub(stats.cx_ssl_active);
-  context_.sheet.Record(stats.cx_length, static_cast<uint64_t>(context_.loop.Now() - connection_->created()));
+  context_.sheet.Record(stats.cx_length,
+                        static_cast<uint64_t>(context_.loop.Now() - connection_->created()));
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -98,7 +103,8 @@ void HttpSession::OnConnected() {
   }
   StartIdle();
   const absl::Duration duration = config().common.max_connection_duration;
-  if (duration > absl::ZeroDuration()) context_.deadlines.Start(duration_, context_.loop.Now(), base::ToMicros(duration));
+  if (duration > absl::ZeroDuration())
+    context_.deadlines.Start(duration_, context_.loop.Now(), base::ToMicros(duration));
 }
 
 bool HttpSession::ChooseCodec(const base::Buffer& in, bool eof) {
@@ -123,9 +129,11 @@ bool HttpSession::ChooseCodec(const base::Buffer& in, bool eof) {
 void HttpSession::MakeCodec(bool http2) {
   context_.sheet.Add(http2 ? spec().stats.cx_http2 : spec().stats.cx_http1);
   if (http2) {
-    codec_ = http::h2::MakeServerCodec(H2Options(config(), buffer_limit()), &connection_->out(), this);
+    codec_ =
+        http::h2::MakeServerCodec(H2Options(config(), buffer_limit()), &connection_->out(), this);
   } else {
-    codec_ = http::h1::MakeServerCodec(H1Options(config(), connection_->peer().tls), &connection_->out(), this);
+    codec_ = http::h1::MakeServerCodec(H1Options(config(), connection_->peer().tls),
+                                       &connection_->out(), this);
   }
   if (state_ == State::kDraining) codec_->Drain();
   Touch();
@@ -135,14 +143,16 @@ void HttpSession::OnData(base::Buffer& in, bool eof) {
   if (state_ == State::kClosing || state_ == State::kClosed) return in.Clear();
   if (codec_ == nullptr && (in.empty() || !ChooseCodec(in, eof))) return;
   const absl::Duration header_timeout = config().request_headers_timeout;
-  if (header_timeout > absl::ZeroDuration() && streams_.empty() && !header_.running() && !in.empty()) {
+  if (header_timeout > absl::ZeroDuration() && streams_.empty() && !header_.running() &&
+      !in.empty()) {
     context_.deadlines.Start(header_, context_.loop.Now(), base::ToMicros(header_timeout));
   }
   const absl::Status status = codec_->Feed(in, eof);
   paused_ = !in.empty() && !codec_->wants_input();
   Touch();
   if (status.ok()) return;
-  HEDDLE_LOG(kDebug, "http") << connection_->peer_address().ToString() << ": " << std::string(status.message());
+  HEDDLE_LOG(kDebug, "http") << connection_->peer_address().ToString() << ": "
+                             << std::string(status.message());
   context_.sheet.Add(spec().stats.cx_protocol_error);
   codec_->PrepareFlush();
   Close(net::Connection::How::kFlush);
@@ -182,7 +192,8 @@ void HttpSession::AtEnd() {
   // HTTP/1: a client that sends requests and reads no responses is held back between two of them.
   const bool full = !http2() && streams_.empty() && connection_->above_limit();
   const bool on = codec_->wants_input() && !full;
-  // What the codec left is told again only when reading is turned on: so turn it off, even if it was never off between.
+  // What the codec left is told again only when reading is turned on: so turn it off, even if it
+  // was never off between.
   if (on && std::exchange(paused_, false)) connection_->SetReading(false);
   connection_->SetReading(on);
 }
@@ -195,14 +206,18 @@ void HttpSession::Close(net::Connection::How how) {
 
 void HttpSession::CountBytes() {
   const HttpStats& stats = spec().stats;
-  context_.sheet.Add(stats.cx_rx_bytes, connection_->bytes_read() - std::exchange(counted_in_, connection_->bytes_read()));
-  context_.sheet.Add(stats.cx_tx_bytes, connection_->bytes_written() - std::exchange(counted_out_, connection_->bytes_written()));
+  context_.sheet.Add(stats.cx_rx_bytes, connection_->bytes_read() -
+                                            std::exchange(counted_in_, connection_->bytes_read()));
+  context_.sheet.Add(
+      stats.cx_tx_bytes,
+      connection_->bytes_written() - std::exchange(counted_out_, connection_->bytes_written()));
 }
 
 // ---------------------------------------------------------------------------------------------------------
 // Streams
 
-http::RequestEvents* HttpSession::OnRequest(http::ServerStream* downstream, http::RequestHead head, bool end) {
+http::RequestEvents* HttpSession::OnRequest(http::ServerStream* downstream, http::RequestHead head,
+                                            bool end) {
   header_.Stop();
   ++requests_;
   const HttpStats& stats = spec().stats;
@@ -220,7 +235,8 @@ http::RequestEvents* HttpSession::OnRequest(http::ServerStream* downstream, http
 
 void HttpSession::OnStreamDone(Stream* stream) {
   const size_t slot = stream->slot;
-  HEDDLE_CHECK(slot < streams_.size() && streams_[slot].get() == stream) << "a stream is listed until it is done";
+  HEDDLE_CHECK(slot < streams_.size() && streams_[slot].get() == stream)
+      << "a stream is listed until it is done";
   context_.loop.Destroy(std::move(streams_[slot]));
   streams_[slot] = std::move(streams_.back());
   streams_.pop_back();
@@ -246,7 +262,8 @@ const RouteTable* HttpSession::Routes(Epoch* epoch) {
 
 void HttpSession::StartIdle() {
   const absl::Duration idle = config().common.idle_timeout;
-  if (idle > absl::ZeroDuration()) context_.deadlines.Start(idle_, context_.loop.Now(), base::ToMicros(idle));
+  if (idle > absl::ZeroDuration())
+    context_.deadlines.Start(idle_, context_.loop.Now(), base::ToMicros(idle));
 }
 
 void HttpSession::OnIdle() {
@@ -263,8 +280,10 @@ void HttpSession::Drain() {
   context_.sheet.Add(spec().stats.cx_drain_close);
   codec_->Drain();
   if (http2()) {
-    // RFC 9113 6.8: the client may have streams on their way; the last GOAWAY comes when they have arrived.
-    context_.deadlines.Start(drain_gap_, context_.loop.Now(), base::ToMicros(config().drain_timeout));
+    // RFC 9113 6.8: the client may have streams on their way; the last GOAWAY comes when they have
+    // arrived.
+    context_.deadlines.Start(drain_gap_, context_.loop.Now(),
+                             base::ToMicros(config().drain_timeout));
   }
   Touch();
 }
@@ -276,7 +295,8 @@ void HttpSession::OnDrainGap() {
 }
 
 void HttpSession::CloseIdle() {
-  if (streams_.empty() && (state_ == State::kOpen || state_ == State::kDraining)) Close(net::Connection::How::kFlush);
+  if (streams_.empty() && (state_ == State::kOpen || state_ == State::kDraining))
+    Close(net::Connection::How::kFlush);
 }
 
 void HttpSession::Abort() { Close(net::Connection::How::kAbort); }

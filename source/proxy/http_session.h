@@ -1,6 +1,7 @@
-// A downstream connection that speaks HTTP: owns the Connection, the codec (chosen by ALPN, else by the first bytes)
-// and the streams. What an iteration of the loop made happen is settled once at its end, in AtEnd: frames are made,
-// the connection flushed, reading turned on or off, a finished connection closed.
+// A downstream connection that speaks HTTP: owns the Connection, the codec (chosen by ALPN, else by
+// the first bytes) and the streams. What an iteration of the loop made happen is settled once at
+// its end, in AtEnd: frames are made, the connection flushed, reading turned on or off, a finished
+// connection closed.
 #pragma once
 
 #include <memory>
@@ -52,7 +53,8 @@ class HttpSession final : public Session,
   void OnData(base::Buffer& in, bool eof) override;
   void OnWritable() override;
   void OnClosed(net::CloseReason reason) override;
-  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head, bool end) override;
+  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head,
+                                 bool end) override;
   void OnPeerDraining() override {}
   void OnOutput() override { Touch(); }
   void AtEnd() override;
@@ -73,9 +75,9 @@ class HttpSession final : public Session,
   std::unique_ptr<http::ServerCodec> codec_;
   std::vector<std::unique_ptr<Stream>> streams_;
   const RouteTable* routes_ = nullptr;
-  uint64_t routes_version_ = 0;                  // snapshot that routes_ was looked up in; 0 = none
+  uint64_t routes_version_ = 0;  // snapshot that routes_ was looked up in; 0 = none
   State state_ = State::kOpen;
-  bool paused_ = false;                          // the codec left input that it did not want yet
+  bool paused_ = false;  // the codec left input that it did not want yet
   uint64_t requests_ = 0, counted_in_ = 0, counted_out_ = 0;
   Deadline idle_, duration_, drain_gap_, header_;
 };

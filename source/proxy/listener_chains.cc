@@ -9,7 +9,8 @@ namespace heddle::proxy {
 namespace {
 
 using Match = config::FilterChainMatch;
-// How well one chain fits at one step: -1 not at all, 0 by not naming anything, more = more specific.
+// How well one chain fits at one step: -1 not at all, 0 by not naming anything, more = more
+// specific.
 using Fit = int;
 constexpr Fit kNo = -1, kCatchAll = 0;
 
@@ -34,7 +35,8 @@ Fit FitName(const std::vector<std::string>& wanted, absl::string_view name) {
     if (pattern == name && !name.empty()) return 100000;
     if (absl::StartsWith(pattern, "*.")) {
       const absl::string_view suffix = absl::string_view(pattern).substr(1);
-      if (name.size() > suffix.size() && absl::EndsWith(name, suffix)) best = std::max<Fit>(best, suffix.size());
+      if (name.size() > suffix.size() && absl::EndsWith(name, suffix))
+        best = std::max<Fit>(best, suffix.size());
     }
   }
   return best;
@@ -49,7 +51,8 @@ Fit FitText(absl::string_view wanted, absl::string_view text) {
 Fit FitAlpn(const std::vector<std::string>& wanted, const std::vector<std::string>& offered) {
   if (wanted.empty()) return kCatchAll;
   for (size_t i = 0; i < offered.size(); ++i) {
-    if (std::find(wanted.begin(), wanted.end(), offered[i]) != wanted.end()) return static_cast<Fit>(offered.size() - i);
+    if (std::find(wanted.begin(), wanted.end(), offered[i]) != wanted.end())
+      return static_cast<Fit>(offered.size() - i);
   }
   return kNo;
 }

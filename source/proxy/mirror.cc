@@ -22,7 +22,9 @@ std::string ShadowAuthority(absl::string_view authority) {
 
 }  // namespace
 
-class Mirror final : public event::Destroyable, private http::ResponseEvents, private upstream::HttpLeaseEvents {
+class Mirror final : public event::Destroyable,
+                     private http::ResponseEvents,
+                     private upstream::HttpLeaseEvents {
  public:
   Mirror(Context& context, uint64_t id, const http::RequestHead& head, bool end)
       : id(id), context_(context), epoch_(context.epochs.Pin()), head_(head.Copy()), ended_(end) {
@@ -47,7 +49,9 @@ class Mirror final : public event::Destroyable, private http::ResponseEvents, pr
 
   void Send(const base::Buffer& data, bool end) {
     ended_ = end;
-    if (waiting_.size() + data.size() > kMaxWaiting || (upstream_ != nullptr && upstream_->Pending() > kMaxWaiting)) return Finish();
+    if (waiting_.size() + data.size() > kMaxWaiting ||
+        (upstream_ != nullptr && upstream_->Pending() > kMaxWaiting))
+      return Finish();
     AppendCopy(data, waiting_);
     if (upstream_ != nullptr) upstream_->SendBody(waiting_, end);
     if (upstream_ != nullptr) sent_end_ = end;
@@ -116,7 +120,8 @@ void Mirrors::Remove(Mirror* mirror) {
 Mirrors::Mirrors() = default;
 Mirrors::~Mirrors() = default;
 
-uint64_t Mirrors::Start(Context& context, const http::RequestHead& head, absl::string_view cluster, base::Micros timeout, bool end) {
+uint64_t Mirrors::Start(Context& context, const http::RequestHead& head, absl::string_view cluster,
+                        base::Micros timeout, bool end) {
   const uint64_t id = next_++;
   auto mirror = std::make_unique<Mirror>(context, id, head, end);
   Mirror* raw = mirror.get();

@@ -1,9 +1,10 @@
-// A copy of a request sent to another cluster, whose answer nobody reads (request_mirror_policies). Lives by itself:
-// the stream it copies may end first, which drops the mirror only if its request was not whole by then. Bounded in
-// bytes and time; a mirror that cannot keep up is dropped.
+// A copy of a request sent to another cluster, whose answer nobody reads (request_mirror_policies).
+// Lives by itself: the stream it copies may end first, which drops the mirror only if its request
+// was not whole by then. Bounded in bytes and time; a mirror that cannot keep up is dropped.
 //
-//   uint64_t id = context.mirrors.Start(context, head, "shadow", timeout, end);   // 0: unknown cluster, no endpoint
-//   context.mirrors.SendBody(id, data, end);                                       // copies; ids that are gone are ignored
+//   uint64_t id = context.mirrors.Start(context, head, "shadow", timeout, end);   // 0: unknown
+//   cluster, no endpoint context.mirrors.SendBody(id, data, end); // copies; ids that are gone are
+//   ignored
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ class Mirrors {
   Mirrors();
   ~Mirrors();
   // `timeout` in microseconds, 0 = none. The copy's authority gets "-shadow" behind its host.
-  uint64_t Start(Context& context, const http::RequestHead& head, absl::string_view cluster, base::Micros timeout, bool end);
+  uint64_t Start(Context& context, const http::RequestHead& head, absl::string_view cluster,
+                 base::Micros timeout, bool end);
   void SendBody(uint64_t id, const base::Buffer& data, bool end);
   // The request is complete (its trailers are not copied).
   void End(uint64_t id);

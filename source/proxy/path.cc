@@ -18,7 +18,9 @@ int Hex(char c) {
   return -1;
 }
 
-bool Unreserved(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._~", c); }
+bool Unreserved(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._~", c);
+}
 
 bool HasEscapedSlash(absl::string_view path) {
   for (size_t at = path.find('%'); at != absl::string_view::npos; at = path.find('%', at + 1)) {
@@ -45,8 +47,8 @@ std::string UnescapeSlashes(absl::string_view path) {
   return out;
 }
 
-// Decodes escapes of unreserved characters, upper-cases the others, turns '\' into '/', then removes dot segments.
-// False: an escape is malformed or the path climbs above the root.
+// Decodes escapes of unreserved characters, upper-cases the others, turns '\' into '/', then
+// removes dot segments. False: an escape is malformed or the path climbs above the root.
 bool Canonical(absl::string_view path, std::string* out) {
   std::string text;
   for (size_t i = 0; i < path.size(); ++i) {

@@ -1,5 +1,6 @@
-// Normal forms of a request path (HttpConnectionManager.normalize_path, merge_slashes, path_with_escaped_slashes_action).
-// Source: Envoy, source/common/http/path_utility.cc; RFC 3986 section 5.2.4 and 6.2.2.
+// Normal forms of a request path (HttpConnectionManager.normalize_path, merge_slashes,
+// path_with_escaped_slashes_action). Source: Envoy, source/common/http/path_utility.cc; RFC 3986
+// section 5.2.4 and 6.2.2.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@ namespace heddle::proxy {
 struct PathOutcome {
   enum class Kind : uint8_t { kUnchanged, kChanged, kRejected, kRedirect };
   Kind kind = Kind::kUnchanged;
-  std::string path;                      // new path with query, for kChanged and kRedirect
+  std::string path;  // new path with query, for kChanged and kRedirect
 };
 
 // Applies what `config` asks for to `path` (with query). Allocates only when something changes.

@@ -7,8 +7,12 @@ namespace heddle::proxy {
 HttpStats HttpStats::Make(stats::Registry& registry, absl::string_view stat_prefix) {
   HttpStats s;
   s.scope = registry.MakeScope({{"envoy_http_conn_manager_prefix", std::string(stat_prefix)}});
-  const auto counter = [&s](const char* name) { return s.scope->Counter(std::string("http.downstream_") + name); };
-  const auto gauge = [&s](const char* name) { return s.scope->Gauge(std::string("http.downstream_") + name); };
+  const auto counter = [&s](const char* name) {
+    return s.scope->Counter(std::string("http.downstream_") + name);
+  };
+  const auto gauge = [&s](const char* name) {
+    return s.scope->Gauge(std::string("http.downstream_") + name);
+  };
   s.cx_total = counter("cx_total");
   s.cx_http1 = counter("cx_http1_total");
   s.cx_http2 = counter("cx_http2_total");
@@ -42,7 +46,8 @@ HttpStats HttpStats::Make(stats::Registry& registry, absl::string_view stat_pref
   s.no_cluster = s.scope->Counter("http.no_cluster");
   s.rbac_denied = s.scope->Counter("http.rbac.denied");
   for (size_t i = 1; i < s.rq_xx.size(); ++i) {
-    s.rq_xx[i] = s.scope->Counter("http.downstream_rq_xx", {{"envoy_response_code_class", std::to_string(i)}});
+    s.rq_xx[i] = s.scope->Counter("http.downstream_rq_xx",
+                                  {{"envoy_response_code_class", std::to_string(i)}});
   }
   s.rq_active = gauge("rq_active");
   s.cx_length = s.scope->Histogram("http.downstream_cx_length_ms", stats::Unit::kMicroseconds);

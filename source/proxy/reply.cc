@@ -66,7 +66,8 @@ http::ResponseHead MakeReplyHead(const Reply& reply, bool grpc, absl::string_vie
   if (!reply.body.empty()) {
     *body = reply.body;
     head.headers.Set(HeaderId::kContentLength, absl::StrCat(reply.body.size()));
-    if (!head.headers.Has(HeaderId::kContentType)) head.headers.Add(HeaderId::kContentType, "text/plain");
+    if (!head.headers.Has(HeaderId::kContentType))
+      head.headers.Add(HeaderId::kContentType, "text/plain");
   }
   return head;
 }

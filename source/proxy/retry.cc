@@ -57,8 +57,9 @@ bool GatewayError(int status) { return status >= 502 && status <= 504; }
 
 bool RequestMayRetry(const RetryPolicy* policy, const http::RequestHead& head) {
   if (policy == nullptr || policy->retriable_request_headers.empty()) return true;
-  return std::any_of(policy->retriable_request_headers.begin(), policy->retriable_request_headers.end(),
-                     [&head](const config::HeaderMatcher& matcher) { return config::Matches(matcher, head); });
+  return std::any_of(
+      policy->retriable_request_headers.begin(), policy->retriable_request_headers.end(),
+      [&head](const config::HeaderMatcher& matcher) { return config::Matches(matcher, head); });
 }
 
 }  // namespace
@@ -88,7 +89,8 @@ void StripRetryHeaders(http::Headers& headers) {
   entries.erase(std::remove_if(entries.begin(), entries.end(),
                                [&](const http::Headers::Entry& e) {
                                  return e.id != HeaderId::kOther &&
-                                        std::find(std::begin(kIds), std::end(kIds), e.id) != std::end(kIds);
+                                        std::find(std::begin(kIds), std::end(kIds), e.id) !=
+                                            std::end(kIds);
                                }),
                 entries.end());
 }
@@ -97,7 +99,8 @@ RetryState::RetryState(const RetryPolicy* policy, const http::RequestHead& head)
   on_ = policy == nullptr ? 0 : policy->on;
   remaining_ = policy == nullptr ? 1 : policy->num_retries;
   if (const auto asked = head.headers.Get(HeaderId::kXEnvoyRetryOn)) on_ |= ParseRetryOn(*asked);
-  if (const auto asked = head.headers.Get(HeaderId::kXEnvoyRetryGrpcOn)) on_ |= ParseRetryOn(*asked);
+  if (const auto asked = head.headers.Get(HeaderId::kXEnvoyRetryGrpcOn))
+    on_ |= ParseRetryOn(*asked);
   if (on_ == 0) return;
   if (!RequestMayRetry(policy, head)) {
     on_ = 0;
@@ -131,8 +134,10 @@ bool RetryState::Wanted(const http::ResponseHead& head, bool early_data, bool* n
   if ((on_ & RetryPolicy::kRetriable4xx) != 0 && status == 409) return true;
   if ((on_ & RetryPolicy::kRetriableStatusCodes) != 0) {
     const auto code = static_cast<uint32_t>(status);
-    const bool listed = policy_ != nullptr && std::find(policy_->retriable_status_codes.begin(), policy_->retriable_status_codes.end(), code) !=
-                                                  policy_->retriable_status_codes.end();
+    const bool listed =
+        policy_ != nullptr &&
+        std::find(policy_->retriable_status_codes.begin(), policy_->retriable_status_codes.end(),
+                  code) != policy_->retriable_status_codes.end();
     if (listed || std::find(more_codes_.begin(), more_codes_.end(), code) != more_codes_.end()) {
       if (status != 425) return true;
       *now = true;
@@ -140,16 +145,19 @@ bool RetryState::Wanted(const http::ResponseHead& head, bool early_data, bool* n
     }
   }
   if ((on_ & RetryPolicy::kRetriableHeaders) != 0) {
-    if (policy_ != nullptr && std::any_of(policy_->retriable_headers.begin(), policy_->retriable_headers.end(),
-                                          [&](const auto& matcher) { return config::Matches(matcher, headers); })) {
+    if (policy_ != nullptr &&
+        std::any_of(policy_->retriable_headers.begin(), policy_->retriable_headers.end(),
+                    [&](const auto& matcher) { return config::Matches(matcher, headers); })) {
       return true;
     }
-    if (std::any_of(more_headers_.begin(), more_headers_.end(), [&](const auto& name) { return headers.Get(name).has_value(); })) {
+    if (std::any_of(more_headers_.begin(), more_headers_.end(),
+                    [&](const auto& name) { return headers.Get(name).has_value(); })) {
       return true;
     }
   }
-  constexpr uint32_t kAnyGrpc = RetryPolicy::kGrpcCancelled | RetryPolicy::kGrpcDeadlineExceeded | RetryPolicy::kGrpcInternal |
-                                RetryPolicy::kGrpcResourceExhausted | RetryPolicy::kGrpcUnavailable;
+  constexpr uint32_t kAnyGrpc = RetryPolicy::kGrpcCancelled | RetryPolicy::kGrpcDeadlineExceeded |
+                                RetryPolicy::kGrpcInternal | RetryPolicy::kGrpcResourceExhausted |
+                                RetryPolicy::kGrpcUnavailable;
   if ((on_ & kAnyGrpc) == 0) return false;
   const auto grpc = GrpcStatusOf(headers);
   return grpc && (on_ & GrpcBit(*grpc)) != 0;
@@ -160,7 +168,8 @@ bool RetryState::Wanted(Fault fault, bool sent) const {
   const bool connect = fault == Fault::kConnectFailed || fault == Fault::kConnectTimeout;
   if (connect && (on_ & RetryPolicy::kConnectFailure) != 0) return true;
   if (!sent && (on_ & RetryPolicy::kResetBeforeRequest) != 0) return true;
-  if ((on_ & (RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) != 0) return true;
+  if ((on_ & (RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) != 0)
+    return true;
   return fault == Fault::kRemoteRefused && (on_ & RetryPolicy::kRefusedStream) != 0;
 }
 
@@ -188,7 +197,8 @@ RetryState::Decision RetryState::OnPerTryTimeout() {
 }
 
 base::Micros RetryState::Backoff(base::Random& random) {
-  const base::Micros wait = static_cast<base::Micros>(random.Below(static_cast<uint64_t>(std::max<base::Micros>(interval_, 1))));
+  const base::Micros wait = static_cast<base::Micros>(
+      random.Below(static_cast<uint64_t>(std::max<base::Micros>(interval_, 1))));
   interval_ = std::min(interval_ * 2, std::max(max_interval_, interval_));
   return wait;
 }

@@ -1,6 +1,6 @@
-// Whether and when a request is sent again (proxy_semantics.md 2.2). A value inside the forwarder; it decides, the
-// forwarder acts.
-// Source: Envoy, source/common/router/retry_state_impl.cc, source/common/common/backoff_strategy.cc.
+// Whether and when a request is sent again (proxy_semantics.md 2.2). A value inside the forwarder;
+// it decides, the forwarder acts. Source: Envoy, source/common/router/retry_state_impl.cc,
+// source/common/common/backoff_strategy.cc.
 #pragma once
 
 #include <string>
@@ -17,14 +17,15 @@ class RetryState {
  public:
   enum class Decision : uint8_t {
     kNo,
-    kRetry,        // after Backoff()
-    kRetryNow,     // 425: at once
-    kNoneLeft,     // the outcome is retriable but no retry remains: flag URX
+    kRetry,     // after Backoff()
+    kRetryNow,  // 425: at once
+    kNoneLeft,  // the outcome is retriable but no retry remains: flag URX
   };
 
   // Never retries.
   RetryState() = default;
-  // `policy` may be null. Reads what the client asks for (x-envoy-retry-on and its kin); `head` is not changed.
+  // `policy` may be null. Reads what the client asks for (x-envoy-retry-on and its kin); `head` is
+  // not changed.
   RetryState(const config::RetryPolicy* policy, const http::RequestHead& head);
 
   bool enabled() const { return on_ != 0; }
@@ -49,11 +50,11 @@ class RetryState {
   Decision Take(bool now);
 
   const config::RetryPolicy* policy_ = nullptr;
-  uint32_t on_ = 0;                        // config::RetryPolicy::On bits
+  uint32_t on_ = 0;  // config::RetryPolicy::On bits
   uint32_t remaining_ = 0;
   base::Micros interval_ = 0, max_interval_ = 0;
-  absl::InlinedVector<uint32_t, 2> more_codes_;        // of x-envoy-retriable-status-codes
-  absl::InlinedVector<std::string, 1> more_headers_;   // of x-envoy-retriable-header-names
+  absl::InlinedVector<uint32_t, 2> more_codes_;       // of x-envoy-retriable-status-codes
+  absl::InlinedVector<std::string, 1> more_headers_;  // of x-envoy-retriable-header-names
 };
 
 // Bits of a comma-separated retry_on; unknown tokens are ignored, as for the header in Envoy.

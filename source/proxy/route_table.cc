@@ -16,7 +16,8 @@ class LowerHost {
  public:
   explicit LowerHost(absl::string_view host) {
     if (host.size() <= sizeof(small_)) {
-      for (size_t i = 0; i < host.size(); ++i) small_[i] = absl::ascii_tolower(static_cast<unsigned char>(host[i]));
+      for (size_t i = 0; i < host.size(); ++i)
+        small_[i] = absl::ascii_tolower(static_cast<unsigned char>(host[i]));
       text_ = absl::string_view(small_, host.size());
     } else {
       large_ = absl::AsciiStrToLower(host);
@@ -48,14 +49,16 @@ bool PathMatches(const config::RouteMatch& match, const RequestHead& head) {
   const absl::string_view text = match.text;
   switch (match.kind) {
     case Kind::kPrefix:
-      return match.case_sensitive ? absl::StartsWith(path, text) : absl::StartsWithIgnoreCase(path, text);
+      return match.case_sensitive ? absl::StartsWith(path, text)
+                                  : absl::StartsWithIgnoreCase(path, text);
     case Kind::kPath:
       return match.case_sensitive ? path == text : absl::EqualsIgnoreCase(path, text);
     case Kind::kRegex:
       return RE2::FullMatch(re2::StringPiece(path.data(), path.size()), *match.regex);
     case Kind::kSeparatedPrefix:
       if (path.size() > text.size() && path[text.size()] != '/') return false;
-      return match.case_sensitive ? absl::StartsWith(path, text) : absl::StartsWithIgnoreCase(path, text);
+      return match.case_sensitive ? absl::StartsWith(path, text)
+                                  : absl::StartsWithIgnoreCase(path, text);
     case Kind::kConnect:
       return true;
   }
@@ -81,31 +84,37 @@ bool QueryMatches(const config::QueryMatcher& matcher, absl::string_view query) 
 }
 
 // `wildcards` by fixed part; `lengths` of the fixed parts, longest first.
-const VirtualHostSpec* FindWildcard(const absl::flat_hash_map<std::string, const VirtualHostSpec*>& wildcards,
-                                    const std::vector<size_t>& lengths, absl::string_view host, bool suffix) {
+const VirtualHostSpec* FindWildcard(
+    const absl::flat_hash_map<std::string, const VirtualHostSpec*>& wildcards,
+    const std::vector<size_t>& lengths, absl::string_view host, bool suffix) {
   for (size_t length : lengths) {
     if (host.size() <= length) continue;
-    const auto it = wildcards.find(suffix ? host.substr(host.size() - length) : host.substr(0, length));
+    const auto it =
+        wildcards.find(suffix ? host.substr(host.size() - length) : host.substr(0, length));
     if (it != wildcards.end()) return it->second;
   }
   return nullptr;
 }
 
 void AddLength(std::vector<size_t>* lengths, size_t length) {
-  if (std::find(lengths->begin(), lengths->end(), length) == lengths->end()) lengths->push_back(length);
+  if (std::find(lengths->begin(), lengths->end(), length) == lengths->end())
+    lengths->push_back(length);
 }
 
 bool TlsRequired(const config::VirtualHost& host, const RequestHead& head) {
   if (host.require_tls == config::VirtualHost::Tls::kNone) return false;
-  if (head.headers.Get(http::HeaderId::kXForwardedProto).value_or(head.scheme) == "https") return false;
-  return host.require_tls == config::VirtualHost::Tls::kAll || !head.headers.Has(http::HeaderId::kXEnvoyInternal);
+  if (head.headers.Get(http::HeaderId::kXForwardedProto).value_or(head.scheme) == "https")
+    return false;
+  return host.require_tls == config::VirtualHost::Tls::kAll ||
+         !head.headers.Has(http::HeaderId::kXEnvoyInternal);
 }
 
 }  // namespace
 
 bool RouteMatches(const config::RouteMatch& match, const RequestHead& head, uint64_t random) {
   if (!PathMatches(match, head)) return false;
-  if (match.runtime_fraction && random % match.runtime_fraction->denominator >= match.runtime_fraction->numerator) {
+  if (match.runtime_fraction &&
+      random % match.runtime_fraction->denominator >= match.runtime_fraction->numerator) {
     return false;
   }
   if (match.grpc_only && !head.grpc()) return false;
@@ -127,7 +136,8 @@ size_t ChooseWeighted(const config::RouteAction& action, uint64_t random) {
   return action.weighted.size() - 1;
 }
 
-std::shared_ptr<const RouteTable> RouteTable::Create(std::shared_ptr<const config::RouteConfiguration> config) {
+std::shared_ptr<const RouteTable> RouteTable::Create(
+    std::shared_ptr<const config::RouteConfiguration> config) {
   return std::shared_ptr<const RouteTable>(new RouteTable(std::move(config)));
 }
 
@@ -191,7 +201,8 @@ RouteTable::Match RouteTable::Find(const RequestHead& head, uint64_t random) con
   return match;
 }
 
-const void* RouteTable::FilterConfig(const Match& match, int weighted, absl::string_view name) const {
+const void* RouteTable::FilterConfig(const Match& match, int weighted,
+                                     absl::string_view name) const {
   const auto look = [name](const config::FilterConfigs& configs) -> const void* {
     if (configs.empty()) return nullptr;
     const auto it = configs.find(name);

@@ -1,5 +1,5 @@
-// A config::RouteConfiguration compiled for matching: virtual host by host name, then its routes in order. Immutable;
-// shared by all workers. A match allocates nothing.
+// A config::RouteConfiguration compiled for matching: virtual host by host name, then its routes in
+// order. Immutable; shared by all workers. A match allocates nothing.
 //
 //   auto table = RouteTable::Create(config);
 //   RouteTable::Match m = table->Find(head, context.random().Next());
@@ -26,8 +26,8 @@ struct WeightedSpec {
 
 struct RouteSpec {
   const config::Route* config = nullptr;
-  HeaderMutation request, response;              // the route's own
-  std::vector<WeightedSpec> weighted;            // as forward.weighted
+  HeaderMutation request, response;    // the route's own
+  std::vector<WeightedSpec> weighted;  // as forward.weighted
 };
 
 struct VirtualHostSpec {
@@ -39,13 +39,15 @@ struct VirtualHostSpec {
 class RouteTable {
  public:
   struct Match {
-    const VirtualHostSpec* host = nullptr;       // null: no virtual host for the authority
-    const RouteSpec* route = nullptr;            // null: no route matched
-    // The authority asked for TLS and the request came without (VirtualHost.require_tls): redirect to https.
+    const VirtualHostSpec* host = nullptr;  // null: no virtual host for the authority
+    const RouteSpec* route = nullptr;       // null: no route matched
+    // The authority asked for TLS and the request came without (VirtualHost.require_tls): redirect
+    // to https.
     bool tls_required = false;
   };
 
-  static std::shared_ptr<const RouteTable> Create(std::shared_ptr<const config::RouteConfiguration> config);
+  static std::shared_ptr<const RouteTable> Create(
+      std::shared_ptr<const config::RouteConfiguration> config);
 
   // `random` decides runtime fractions.
   Match Find(const http::RequestHead& head, uint64_t random) const;
@@ -54,7 +56,8 @@ class RouteTable {
   const config::RouteConfiguration& config() const { return *config_; }
   const HeaderMutation& request() const { return request_; }
   const HeaderMutation& response() const { return response_; }
-  // Per-route configuration of filter instance `name`: weighted cluster (index, or -1), route, virtual host, table.
+  // Per-route configuration of filter instance `name`: weighted cluster (index, or -1), route,
+  // virtual host, table.
   const void* FilterConfig(const Match& match, int weighted, absl::string_view name) const;
 
  private:

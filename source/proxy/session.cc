@@ -27,13 +27,14 @@ Session::Session(Context& context, const Accepted& accepted)
 Session::~Session() {
   context_.sheet.Sub(listener_->stats.cx_active);
   context_.sheet.Add(listener_->stats.cx_destroy);
-  context_.sheet.Record(listener_->stats.cx_length, static_cast<uint64_t>(context_.loop.Now() - began_));
+  context_.sheet.Record(listener_->stats.cx_length,
+                        static_cast<uint64_t>(context_.loop.Now() - began_));
 }
 
 bool Session::PoliciesAllow(const net::PeerInfo& peer, std::string* details) {
   for (const auto& policy : chain_.policies) {
-    filter::NetworkPolicy::Decision decision =
-        policy->Decide({.remote = remote_, .direct_remote = direct_remote_, .local = local_, .peer = peer});
+    filter::NetworkPolicy::Decision decision = policy->Decide(
+        {.remote = remote_, .direct_remote = direct_remote_, .local = local_, .peer = peer});
     if (decision.allow) continue;
     context_.sheet.Add(listener_->stats.policy_denied);
     if (details != nullptr) *details = std::move(decision.details);
@@ -54,7 +55,8 @@ void Sessions::Add(std::unique_ptr<Session> session) {
 
 void Sessions::Remove(Session* session) {
   const size_t slot = session->slot_;
-  HEDDLE_CHECK(slot < sessions_.size() && sessions_[slot].get() == session) << "a session is removed once";
+  HEDDLE_CHECK(slot < sessions_.size() && sessions_[slot].get() == session)
+      << "a session is removed once";
   loop_.Destroy(std::move(sessions_[slot]));
   sessions_[slot] = std::move(sessions_.back());
   sessions_.pop_back();

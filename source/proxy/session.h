@@ -1,5 +1,6 @@
-// One downstream connection being served: an HttpSession or a TcpSession. A worker's sessions live in its Sessions,
-// which is their owner; a session that is over takes itself out and dies at the end of the iteration.
+// One downstream connection being served: an HttpSession or a TcpSession. A worker's sessions live
+// in its Sessions, which is their owner; a session that is over takes itself out and dies at the
+// end of the iteration.
 #pragma once
 
 #include <cstddef>
@@ -16,18 +17,19 @@ struct Context;
 
 // An accepted socket with everything known about it before the first byte is read by a session.
 struct Accepted {
-  int fd = -1;                                   // taken over
-  net::Address remote, direct_remote;            // client; the same unless PROXY protocol said otherwise
-  net::Address local;                            // destination, the original one when redirected
+  int fd = -1;                         // taken over
+  net::Address remote, direct_remote;  // client; the same unless PROXY protocol said otherwise
+  net::Address local;                  // destination, the original one when redirected
   std::shared_ptr<const ListenerSpec> listener;
-  const ChainSpec* chain = nullptr;              // in *listener
+  const ChainSpec* chain = nullptr;  // in *listener
 };
 
 class Session : public event::Destroyable {
  public:
   Session(Context& context, const Accepted& accepted);
   ~Session() override;
-  // Finish what runs, take nothing new: GOAWAY, `connection: close`; TCP: nothing changes until the end.
+  // Finish what runs, take nothing new: GOAWAY, `connection: close`; TCP: nothing changes until the
+  // end.
   virtual void Drain() = 0;
   // Ends the connection when nothing runs on it. For the last part of a drain.
   virtual void CloseIdle() = 0;
@@ -42,7 +44,8 @@ class Session : public event::Destroyable {
   Context& context() const { return context_; }
 
  protected:
-  // Asks the chain's network policies, once the handshake told who the peer is. False: close the connection; counted.
+  // Asks the chain's network policies, once the handshake told who the peer is. False: close the
+  // connection; counted.
   bool PoliciesAllow(const net::PeerInfo& peer, std::string* details = nullptr);
   Context& context_;
 
@@ -81,8 +84,8 @@ class Sessions {
   std::vector<std::unique_ptr<Session>> sessions_;
 };
 
-// Makes the connection and the session its chain asks for, and adds it to context.sessions. Takes accepted.fd over in
-// every case.
+// Makes the connection and the session its chain asks for, and adds it to context.sessions. Takes
+// accepted.fd over in every case.
 void StartSession(Context& context, Accepted accepted);
 
 }  // namespace heddle::proxy

@@ -1,7 +1,8 @@
-// One complete, immutable configuration as the request path reads it: names resolved to pointers, matchers compiled.
-// Built on the main thread (xds/, server/), given to every worker as shared_ptr<const Snapshot>, never changed.
-// A listener whose resource did not change keeps the very same ListenerSpec from one snapshot to the next; sessions
-// hold on to theirs, so a push does not touch running connections.
+// One complete, immutable configuration as the request path reads it: names resolved to pointers,
+// matchers compiled. Built on the main thread (xds/, server/), given to every worker as
+// shared_ptr<const Snapshot>, never changed. A listener whose resource did not change keeps the
+// very same ListenerSpec from one snapshot to the next; sessions hold on to theirs, so a push does
+// not touch running connections.
 #pragma once
 
 #include <cstdint>
@@ -41,30 +42,31 @@ struct HttpSpec {
 
 struct TcpSpec {
   std::shared_ptr<const config::TcpProxy> config;
-  uint64_t total_weight = 0;                    // of config->weighted
+  uint64_t total_weight = 0;  // of config->weighted
   AccessLoggers logs;
   TcpStats stats;
 };
 
 struct ChainSpec {
-  const config::FilterChain* config = nullptr;  // in the listener's config
-  std::shared_ptr<const net::TransportFactory> transport;  // null: plain text
+  const config::FilterChain* config = nullptr;                         // in the listener's config
+  std::shared_ptr<const net::TransportFactory> transport;              // null: plain text
   std::vector<std::shared_ptr<const filter::NetworkPolicy>> policies;  // all must allow
-  std::shared_ptr<const HttpSpec> http;         // exactly one of the two is set
+  std::shared_ptr<const HttpSpec> http;  // exactly one of the two is set
   std::shared_ptr<const TcpSpec> tcp;
 };
 
 struct ListenerSpec {
   std::shared_ptr<const config::Listener> config;
-  std::vector<ChainSpec> chains;                // as config->chains
+  std::vector<ChainSpec> chains;  // as config->chains
   std::optional<ChainSpec> default_chain;
   ListenerStats stats;
 };
 
 struct Snapshot {
-  uint64_t version = 0;                         // counts up; for logs and the admin page
+  uint64_t version = 0;  // counts up; for logs and the admin page
   std::vector<std::shared_ptr<const ListenerSpec>> listeners;
-  absl::flat_hash_map<std::string, std::shared_ptr<const RouteTable>> routes;  // by RouteConfiguration name
+  absl::flat_hash_map<std::string, std::shared_ptr<const RouteTable>>
+      routes;  // by RouteConfiguration name
   absl::flat_hash_map<std::string, std::shared_ptr<const upstream::ClusterSpec>> clusters;
 };
 

@@ -21,7 +21,11 @@ constexpr uint32_t Bit(Flag flag) { return static_cast<uint32_t>(flag); }
 }  // namespace
 
 Stream::Stream(HttpSession& session, http::ServerStream* downstream, http::RequestHead head)
-    : session_(session), downstream_(downstream), head_(std::move(head)), epoch_(session.context().epochs.Pin()), forwarder_(*this) {
+    : session_(session),
+      downstream_(downstream),
+      head_(std::move(head)),
+      epoch_(session.context().epochs.Pin()),
+      forwarder_(*this) {
   idle_.Init(this, [](void* self) { static_cast<Stream*>(self)->OnIdle(); });
   request_timeout_.Init(this, [](void* self) { static_cast<Stream*>(self)->OnRequestTimeout(); });
   max_duration_.Init(this, [](void* self) { static_cast<Stream*>(self)->OnMaxDuration(); });
@@ -93,7 +97,8 @@ void Stream::MatchRoute() {
   if (match_.route == nullptr) return;
   const config::Route& route = *match_.route->config;
   record_.route = route.name;
-  if (!route.forward.weighted.empty()) weighted_ = static_cast<int>(ChooseWeighted(route.forward, random().Next()));
+  if (!route.forward.weighted.empty())
+    weighted_ = static_cast<int>(ChooseWeighted(route.forward, random().Next()));
   if (span_ && !route.decorator.empty()) span_->name = route.decorator;
 }
 
@@ -109,7 +114,8 @@ const void* Stream::RouteConfig(absl::string_view name) {
 
 bool Stream::UpgradeAllowed() const {
   const absl::string_view wanted = head_.upgrade() ? head_.protocol : absl::string_view("connect");
-  const auto asks = [&](const absl::flat_hash_map<std::string, bool>& upgrades) -> std::optional<bool> {
+  const auto asks =
+      [&](const absl::flat_hash_map<std::string, bool>& upgrades) -> std::optional<bool> {
     for (const auto& [name, enabled] : upgrades) {
       if (absl::EqualsIgnoreCase(name, wanted)) return enabled;
     }
@@ -134,7 +140,8 @@ void Stream::StartTimers() {
   }
   idle_after_ = base::ToMicros(idle);
   if (idle_after_ > 0) deadlines.Start(idle_, now, idle_after_);
-  if (duration > absl::ZeroDuration()) deadlines.Start(max_duration_, now, base::ToMicros(duration));
+  if (duration > absl::ZeroDuration())
+    deadlines.Start(max_duration_, now, base::ToMicros(duration));
   if (config.request_timeout > absl::ZeroDuration() && !request_.ended) {
     deadlines.Start(request_timeout_, now, base::ToMicros(config.request_timeout));
   }
@@ -148,7 +155,8 @@ void Stream::MakeFilters() {
 }
 
 void Stream::Touch() {
-  if (idle_after_ > 0 && !finished_) session_.context().deadlines.Start(idle_, loop().Now(), idle_after_);
+  if (idle_after_ > 0 && !finished_)
+    session_.context().deadlines.Start(idle_, loop().Now(), idle_after_);
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -166,7 +174,8 @@ bool Stream::AnswerRoute() {
   }
   if (match_.route == nullptr) {
     context_stats().Add(session_.spec().stats.no_route);
-    AnswerFrom({.status = 404, .details = "route_not_found", .flags = Bit(Flag::kNoRoute)}, filter_count());
+    AnswerFrom({.status = 404, .details = "route_not_found", .flags = Bit(Flag::kNoRoute)},
+               filter_count());
     return true;
   }
   const config::Route& route = *match_.route->config;
@@ -200,7 +209,9 @@ bool Stream::AnswerRoute() {
 void Stream::OnIdle() {
   context_stats().Add(session_.spec().stats.rq_idle_timeout);
   record_.Set(Flag::kStreamIdleTimeout);
-  Answer({.status = request_.ended ? 504 : 408, .body = "stream timeout", .details = "stream_idle_timeout"});
+  Answer({.status = request_.ended ? 504 : 408,
+          .body = "stream timeout",
+          .details = "stream_idle_timeout"});
 }
 
 void Stream::OnRequestTimeout() {
@@ -211,13 +222,16 @@ void Stream::OnRequestTimeout() {
 void Stream::OnMaxDuration() {
   context_stats().Add(session_.spec().stats.rq_max_duration);
   record_.Set(Flag::kMaxStreamDuration);
-  Answer({.status = request_.ended ? 504 : 408, .body = "downstream duration timeout", .details = "max_duration_timeout"});
+  Answer({.status = request_.ended ? 504 : 408,
+          .body = "downstream duration timeout",
+          .details = "max_duration_timeout"});
 }
 
 void Stream::OnReset(http::ResetReason reason) {
   downstream_ = nullptr;
   if (finished_) return;
-  if (reason == http::ResetReason::kProtocolError || reason == http::ResetReason::kTooLarge || reason == http::ResetReason::kFlowControl) {
+  if (reason == http::ResetReason::kProtocolError || reason == http::ResetReason::kTooLarge ||
+      reason == http::ResetReason::kFlowControl) {
     record_.Set(Flag::kDownstreamProtocolError);
     if (record_.details.empty()) record_.details = "downstream_protocol_error";
   } else {
@@ -232,13 +246,15 @@ void Stream::OnReset(http::ResetReason reason) {
 void Stream::ResetDownstream() {
   if (finished_) return;
   context_stats().Add(session_.spec().stats.rq_tx_reset);
-  if (auto* stream = std::exchange(downstream_, nullptr)) stream->Reset(http::ResetReason::kInternal);
+  if (auto* stream = std::exchange(downstream_, nullptr))
+    stream->Reset(http::ResetReason::kInternal);
   Finish();
 }
 
 void Stream::CheckComplete() {
   if (finished_ || !response_.body_done) return;
-  // The codec forgets a stream whose response is whole, and deals with the rest of its request by itself.
+  // The codec forgets a stream whose response is whole, and deals with the rest of its request by
+  // itself.
   downstream_ = nullptr;
   Finish();
 }
@@ -274,11 +290,13 @@ void Stream::CountFinished() {
 void Stream::UpdateRequestReading() {
   if (finished_ || downstream_ == nullptr) return;
   const size_t waiting = request_.waiting() + forwarder_.waiting();
-  const bool on = request_.hold == Hold::kGather || (waiting <= session_.buffer_limit() && !forwarder_.above_limit());
+  const bool on = request_.hold == Hold::kGather ||
+                  (waiting <= session_.buffer_limit() && !forwarder_.above_limit());
   if (on && owed_ > 0) downstream_->Consumed(std::exchange(owed_, 0));
   if (on == reading_) return;
   reading_ = on;
-  context_stats().Add(on ? session_.spec().stats.resumed_reading : session_.spec().stats.paused_reading);
+  context_stats().Add(on ? session_.spec().stats.resumed_reading
+                         : session_.spec().stats.paused_reading);
   downstream_->SetReading(on);
   session_.Touch();
 }

@@ -1,13 +1,14 @@
-// One request and its response, from the moment its head is complete to its access record. Owns the filters and the
-// Forwarder; pins the epoch it began with.
+// One request and its response, from the moment its head is complete to its access record. Owns the
+// filters and the Forwarder; pins the epoch it began with.
 //
-// Two lanes. The request lane runs head, body, trailers through the filters in order and hands them to the Forwarder;
-// the response lane runs them back in reverse and hands them to the codec. A filter that answers Hold stops its lane
-// there; what arrives meanwhile waits in the lane (and counts for back-pressure) until Resume. A reply, ours or a
-// filter's, goes down the response lane from the place where it was made.
+// Two lanes. The request lane runs head, body, trailers through the filters in order and hands them
+// to the Forwarder; the response lane runs them back in reverse and hands them to the codec. A
+// filter that answers Hold stops its lane there; what arrives meanwhile waits in the lane (and
+// counts for back-pressure) until Resume. A reply, ours or a filter's, goes down the response lane
+// from the place where it was made.
 //
-// Back-pressure: each direction reads exactly while its facts allow it; see UpdateRequestReading and
-// UpdateResponseReading, which are called after every change of those facts.
+// Back-pressure: each direction reads exactly while its facts allow it; see UpdateRequestReading
+// and UpdateResponseReading, which are called after every change of those facts.
 #pragma once
 
 #include <memory>
@@ -28,7 +29,9 @@ namespace heddle::proxy {
 
 class HttpSession;
 
-class Stream final : public event::Destroyable, public http::RequestEvents, public filter::StreamContext {
+class Stream final : public event::Destroyable,
+                     public http::RequestEvents,
+                     public filter::StreamContext {
  public:
   Stream(HttpSession& session, http::ServerStream* downstream, http::RequestHead head);
   ~Stream() override;
@@ -75,20 +78,20 @@ class Stream final : public event::Destroyable, public http::RequestEvents, publ
   void Touch();
 
   // For the session.
-  size_t slot = 0;                         // in HttpSession::streams_
+  size_t slot = 0;  // in HttpSession::streams_
 
  private:
   enum class Hold : uint8_t { kNone, kGather, kHead, kBody };
   struct Lane {
-    base::Buffer arrived;                  // seen by no filter yet
-    base::Buffer held;                     // a filter's OnBody answered Hold on it
+    base::Buffer arrived;  // seen by no filter yet
+    base::Buffer held;     // a filter's OnBody answered Hold on it
     std::optional<http::Trailers> trailers;
     Hold hold = Hold::kNone;
-    int at = 0;                            // the filter that holds, or gathers
-    size_t gather = 0;                     // kGather: at most this much
-    bool ended = false;                    // everything has arrived
-    bool head_done = false;                // the head has left the lane
-    bool body_done = false;                // the end has left the lane
+    int at = 0;              // the filter that holds, or gathers
+    size_t gather = 0;       // kGather: at most this much
+    bool ended = false;      // everything has arrived
+    bool head_done = false;  // the head has left the lane
+    bool body_done = false;  // the end has left the lane
     size_t waiting() const { return arrived.size() + held.size(); }
   };
 
@@ -123,30 +126,30 @@ class Stream final : public event::Destroyable, public http::RequestEvents, publ
   void OnMaxDuration();
 
   HttpSession& session_;
-  http::ServerStream* downstream_;         // null once the codec forgot it
+  http::ServerStream* downstream_;  // null once the codec forgot it
   http::RequestHead head_;
   EpochPin epoch_;
   const RouteTable* routes_ = nullptr;
   RouteTable::Match match_;
-  int weighted_ = -1;                      // chosen weighted cluster
+  int weighted_ = -1;  // chosen weighted cluster
   absl::InlinedVector<std::unique_ptr<filter::HttpFilter>, 2> filters_;
   Lane request_, response_;
   http::ResponseHead response_head_;
   http::Trailers response_trailers_;
-  size_t owed_ = 0;                        // request body bytes passed on, credit not given back yet
-  bool reading_ = true;                    // the client's body is wanted now
+  size_t owed_ = 0;      // request body bytes passed on, credit not given back yet
+  bool reading_ = true;  // the client's body is wanted now
   bool response_reading_ = true;
   bool finished_ = false;
   bool local_reply_ = false;
-  bool routed_reply_ = false;              // the route itself answers: its header mutations apply
-  bool route_stale_ = false;               // a filter changed what the route depends on
-  int reply_at_ = 0;                       // where the local reply was made
-  int filters_begun_ = 0;                  // whose OnRequestHead has been called
+  bool routed_reply_ = false;  // the route itself answers: its header mutations apply
+  bool route_stale_ = false;   // a filter changed what the route depends on
+  int reply_at_ = 0;           // where the local reply was made
+  int filters_begun_ = 0;      // whose OnRequestHead has been called
   observe::AccessRecord record_;
   std::optional<observe::Span> span_;
   Deadline idle_, request_timeout_, max_duration_;
   base::Micros idle_after_ = 0;
-  Forwarder forwarder_;                    // last: uses the rest
+  Forwarder forwarder_;  // last: uses the rest
 };
 
 }  // namespace heddle::proxy

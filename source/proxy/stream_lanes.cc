@@ -84,7 +84,9 @@ void Stream::RequestBody() {
   if (request_.hold == Hold::kGather) {
     if (request_.arrived.size() > request_.gather) {
       context_stats().Add(session_.spec().stats.rq_too_large);
-      return AnswerFrom({.status = 413, .body = "Payload Too Large", .details = "request_payload_too_large"}, request_.at);
+      return AnswerFrom(
+          {.status = 413, .body = "Payload Too Large", .details = "request_payload_too_large"},
+          request_.at);
     }
     if (!request_.ended) return;
     request_.hold = Hold::kNone;
@@ -188,7 +190,8 @@ void Stream::PassResponseHead() {
   record_.response = &response_head_;
   record_.status = response_head_.status;
   record_.response_sent_first = loop().Now();
-  if (head_.grpc()) record_.grpc_status = GrpcStatusOf(response_head_.headers).value_or(record_.grpc_status);
+  if (head_.grpc())
+    record_.grpc_status = GrpcStatusOf(response_head_.headers).value_or(record_.grpc_status);
   const bool end = response_.ended && response_.arrived.empty() && !response_.trailers;
   downstream_->SendHead(response_head_, end);
   if (end) {
@@ -215,7 +218,8 @@ void Stream::OnResponseTrailers(http::Trailers trailers) {
 }
 
 void Stream::ResponseBody() {
-  if (!response_.head_done || response_.hold != Hold::kNone || response_.body_done || finished_) return;
+  if (!response_.head_done || response_.hold != Hold::kNone || response_.body_done || finished_)
+    return;
   if (response_.arrived.empty() && !response_.ended) return;
   base::Buffer data = std::move(response_.arrived);
   ResponseBodyFrom(filter_count() - 1, data);
@@ -259,7 +263,8 @@ void Stream::PassResponseBody(base::Buffer& data, bool last) {
   if (!data.empty()) downstream_->SendBody(data, false);
   response_trailers_ = *std::move(response_.trailers);
   record_.response_trailers = &response_trailers_;
-  if (head_.grpc()) record_.grpc_status = GrpcStatusOf(response_trailers_).value_or(record_.grpc_status);
+  if (head_.grpc())
+    record_.grpc_status = GrpcStatusOf(response_trailers_).value_or(record_.grpc_status);
   downstream_->SendTrailers(response_trailers_);
   CheckComplete();
 }

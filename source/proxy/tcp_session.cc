@@ -25,8 +25,10 @@ TcpSession::TcpSession(Context& context, const Accepted& accepted)
   net::ConnectionOptions options;
   options.buffer_limit = listener().config->buffer_limit;
   options.half_close = true;
-  if (chain().config->transport_connect_timeout > absl::ZeroDuration()) options.handshake_timeout = chain().config->transport_connect_timeout;
-  downstream_ = net::Connection::Accepted(context_.loop, accepted.fd, MakeTransport(chain()), accepted.direct_remote, options, this);
+  if (chain().config->transport_connect_timeout > absl::ZeroDuration())
+    options.handshake_timeout = chain().config->transport_connect_timeout;
+  downstream_ = net::Connection::Accepted(context_.loop, accepted.fd, MakeTransport(chain()),
+                                          accepted.direct_remote, options, this);
   // Nothing is read before there is somewhere to send it.
   downstream_->SetReading(false);
 }
@@ -39,9 +41,11 @@ TcpSession::~TcpSession() { context_.sheet.Sub(spec().stats.cx_active); }
 void TcpSession::OnConnected() {
   record_.connection_id = downstream_->id();
   record_.downstream_tls = downstream_->peer().tls ? &downstream_->peer() : nullptr;
-  if (!PoliciesAllow(downstream_->peer(), &record_.termination_details)) return CloseBoth(How::kAbort);
+  if (!PoliciesAllow(downstream_->peer(), &record_.termination_details))
+    return CloseBoth(How::kAbort);
   const absl::Duration duration = spec().config->max_connection_duration;
-  if (duration > absl::ZeroDuration()) context_.deadlines.Start(duration_, context_.loop.Now(), base::ToMicros(duration));
+  if (duration > absl::ZeroDuration())
+    context_.deadlines.Start(duration_, context_.loop.Now(), base::ToMicros(duration));
   record_.cluster = ChooseCluster();
   cluster_ = epoch_.get() == nullptr ? nullptr : epoch_->FindCluster(record_.cluster);
   if (cluster_ == nullptr) {
@@ -129,7 +133,8 @@ void TcpSession::UpdateReading() {
 
 void TcpSession::Touch() {
   const absl::Duration idle = spec().config->idle_timeout;
-  if (idle > absl::ZeroDuration()) context_.deadlines.Start(idle_, context_.loop.Now(), base::ToMicros(idle));
+  if (idle > absl::ZeroDuration())
+    context_.deadlines.Start(idle_, context_.loop.Now(), base::ToMicros(idle));
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -154,7 +159,8 @@ void TcpSession::OnUpstreamClosed(net::CloseReason reason) {
 }
 
 void TcpSession::OnClosed(net::CloseReason reason) {
-  if (state_ == State::kRelaying && reason != net::CloseReason::kLocal && !upstream_eof_) record_.Set(Flag::kDownstreamTermination);
+  if (state_ == State::kRelaying && reason != net::CloseReason::kLocal && !upstream_eof_)
+    record_.Set(Flag::kDownstreamTermination);
   if (state_ == State::kConnecting) record_.Set(Flag::kDownstreamTermination);
   if (!upstream_open_) return Finish();
   if (state_ == State::kRelaying && reason != net::CloseReason::kReset) {

@@ -1,6 +1,6 @@
-// A downstream connection relayed byte by byte to one upstream connection: weighted cluster, connect attempts, idle
-// timeout, half-close both ways, back-pressure both ways, one access record at the end. Bytes move from one
-// connection's buffer to the other's without a copy.
+// A downstream connection relayed byte by byte to one upstream connection: weighted cluster,
+// connect attempts, idle timeout, half-close both ways, back-pressure both ways, one access record
+// at the end. Bytes move from one connection's buffer to the other's without a copy.
 //
 // Reading on one side is on exactly while the other side's out() is under its limit.
 #pragma once
@@ -21,7 +21,7 @@ class TcpSession final : public Session, private net::ConnectionEvents {
   TcpSession(Context& context, const Accepted& accepted);
   ~TcpSession() override;
 
-  void Drain() override {}      // bytes have no message to end after
+  void Drain() override {}  // bytes have no message to end after
   void CloseIdle() override {}
   void Abort() override;
 
@@ -68,7 +68,7 @@ class TcpSession final : public Session, private net::ConnectionEvents {
   std::unique_ptr<upstream::TcpLease> lease_;
   State state_ = State::kHandshaking;
   bool downstream_eof_ = false, upstream_eof_ = false;
-  bool upstream_open_ = false;                   // connecting or connected
+  bool upstream_open_ = false;  // connecting or connected
   observe::AccessRecord record_;
   Deadline idle_, duration_, again_;
 };

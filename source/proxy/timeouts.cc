@@ -43,7 +43,8 @@ std::optional<base::Micros> ParseGrpcTimeout(absl::string_view text) {
   }
 }
 
-Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy* retry, const http::RequestHead& head) {
+Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy* retry,
+                    const http::RequestHead& head) {
   Timeouts out;
   if (action.max_grpc_timeout && head.grpc()) {
     const base::Micros cap = base::ToMicros(*action.max_grpc_timeout);
@@ -73,7 +74,8 @@ void WriteTimeoutHeaders(const Timeouts& timeouts, base::Micros elapsed, http::H
   char text[24];
   const base::Micros millis = std::max<base::Micros>(expected / kMilli, 1);
   char* end = std::to_chars(text, text + sizeof(text) - 1, millis).ptr;
-  headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, absl::string_view(text, static_cast<size_t>(end - text)));
+  headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs,
+              absl::string_view(text, static_cast<size_t>(end - text)));
   if (!timeouts.rewrite_grpc) return;
   // Eight digits at most: beyond that, seconds.
   if (millis < 100'000'000) {

@@ -1,5 +1,6 @@
-// The time a request may take, from its route and from what the client asks for (proxy_semantics.md 2.3).
-// Source: Envoy, source/common/router/router.cc FilterUtility::finalTimeout and setTimeoutHeaders.
+// The time a request may take, from its route and from what the client asks for
+// (proxy_semantics.md 2.3). Source: Envoy, source/common/router/router.cc
+// FilterUtility::finalTimeout and setTimeoutHeaders.
 #pragma once
 
 #include <optional>
@@ -11,17 +12,19 @@
 
 namespace heddle::proxy {
 
-struct Timeouts {                     // microseconds; 0 = off
+struct Timeouts {  // microseconds; 0 = off
   base::Micros global = 0;
   base::Micros per_try = 0;
   base::Micros per_try_idle = 0;
-  bool rewrite_grpc = false;          // grpc-timeout follows what is left (max_grpc_timeout is configured)
+  bool rewrite_grpc = false;  // grpc-timeout follows what is left (max_grpc_timeout is configured)
 };
 
 // Call before StripRetryHeaders. `retry` may be null.
-Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy* retry, const http::RequestHead& head);
+Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy* retry,
+                    const http::RequestHead& head);
 
-// Writes x-envoy-expected-rq-timeout-ms (and grpc-timeout) for an attempt that starts `elapsed` after the first.
+// Writes x-envoy-expected-rq-timeout-ms (and grpc-timeout) for an attempt that starts `elapsed`
+// after the first.
 void WriteTimeoutHeaders(const Timeouts& timeouts, base::Micros elapsed, http::Headers& headers);
 
 // "100m", "5S" ... ; none when malformed. Microseconds, at least 0.

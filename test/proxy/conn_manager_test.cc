@@ -26,11 +26,15 @@ struct Result {
   http::RequestHead head;
   observe::AccessRecord record;
   std::unique_ptr<filter::Reply> reply;
-  std::string Field(absl::string_view name) const { return std::string(head.headers.Get(name).value_or("-")); }
+  std::string Field(absl::string_view name) const {
+    return std::string(head.headers.Get(name).value_or("-"));
+  }
 };
 
-Result Prepare(const HttpConnectionManager& config, std::vector<std::pair<const char*, const char*>> fields = {},
-               const char* remote = "10.0.0.9", const net::PeerInfo& peer = kPlain, absl::string_view path = "/") {
+Result Prepare(const HttpConnectionManager& config,
+               std::vector<std::pair<const char*, const char*>> fields = {},
+               const char* remote = "10.0.0.9", const net::PeerInfo& peer = kPlain,
+               absl::string_view path = "/") {
   Result r;
   r.head.method = "GET";
   r.head.SetPath(path);
@@ -45,12 +49,17 @@ Result Prepare(const HttpConnectionManager& config, std::vector<std::pair<const 
 }
 
 SCENARIO("every request has an id, a protocol and no hop-by-hop fields") {
-  const auto r = Prepare({}, {{"connection", "close"}, {"keep-alive", "1"}, {"proxy-connection", "x"}, {"upgrade", "h2c"}, {"x-kept", "1"}});
+  const auto r = Prepare({}, {{"connection", "close"},
+                              {"keep-alive", "1"},
+                              {"proxy-connection", "x"},
+                              {"upgrade", "h2c"},
+                              {"x-kept", "1"}});
   CHECK(r.reply == nullptr);
   CHECK(r.Field("x-request-id").size() == 36);
   CHECK(r.Field("x-forwarded-proto") == "http");
   CHECK(r.Field("x-kept") == "1");
-  for (const char* gone : {"connection", "keep-alive", "proxy-connection", "upgrade"}) CHECK(r.Field(gone) == "-");
+  for (const char* gone : {"connection", "keep-alive", "proxy-connection", "upgrade"})
+    CHECK(r.Field(gone) == "-");
   CHECK(r.head.scheme == "http");
 }
 
@@ -69,7 +78,8 @@ SCENARIO("an id that came is kept inside and replaced at the edge") {
 SCENARIO("x-forwarded-for at the edge: the peer is appended and trusted") {
   HttpConnectionManager config;
   config.use_remote_address = true;
-  auto r = Prepare(config, {{"x-forwarded-for", "1.2.3.4"}, {"x-forwarded-proto", "https"}}, "8.8.8.8");
+  auto r =
+      Prepare(config, {{"x-forwarded-for", "1.2.3.4"}, {"x-forwarded-proto", "https"}}, "8.8.8.8");
   CHECK(r.Field("x-forwarded-for") == "1.2.3.4,8.8.8.8");
   CHECK(r.Field("x-forwarded-proto") == "http");
   CHECK(r.record.downstream_remote.ip() == "8.8.8.8");
@@ -83,7 +93,8 @@ SCENARIO("x-forwarded-for at the edge: the peer is appended and trusted") {
 }
 
 SCENARIO("x-forwarded-for inside: the last entry is the client") {
-  const auto r = Prepare({}, {{"x-forwarded-for", "1.2.3.4, 5.6.7.8"}, {"x-forwarded-proto", "https"}});
+  const auto r =
+      Prepare({}, {{"x-forwarded-for", "1.2.3.4, 5.6.7.8"}, {"x-forwarded-proto", "https"}});
   CHECK(r.Field("x-forwarded-for") == "1.2.3.4, 5.6.7.8");
   CHECK(r.Field("x-forwarded-proto") == "https");
   CHECK(r.record.downstream_remote.ip() == "5.6.7.8");
@@ -94,7 +105,10 @@ SCENARIO("only an internal client may steer retries and timeouts") {
   HttpConnectionManager config;
   config.use_remote_address = true;
   const std::vector<std::pair<const char*, const char*>> wishes = {
-      {"x-envoy-retry-on", "5xx"}, {"x-envoy-upstream-rq-timeout-ms", "1"}, {"x-envoy-force-trace", "1"}, {"x-envoy-decorator-operation", "x"}};
+      {"x-envoy-retry-on", "5xx"},
+      {"x-envoy-upstream-rq-timeout-ms", "1"},
+      {"x-envoy-force-trace", "1"},
+      {"x-envoy-decorator-operation", "x"}};
   const auto inside = Prepare(config, wishes, "10.0.0.9");
   CHECK(inside.Field("x-envoy-internal") == "true");
   CHECK(inside.Field("x-envoy-retry-on") == "5xx");
@@ -102,16 +116,19 @@ SCENARIO("only an internal client may steer retries and timeouts") {
   const auto outside = Prepare(config, wishes, "8.8.8.8");
   for (const auto& [name, value] : wishes) CHECK(outside.Field(name) == "-");
   CHECK(outside.Field("x-envoy-internal") == "-");
-  CHECK(Prepare(config, {{"x-envoy-internal", "true"}}, "8.8.8.8").Field("x-envoy-internal") == "-");
+  CHECK(Prepare(config, {{"x-envoy-internal", "true"}}, "8.8.8.8").Field("x-envoy-internal") ==
+        "-");
 }
 
 SCENARIO("the client certificate header in each mode") {
   HttpConnectionManager config;
   config.cert_uri = true;
-  const std::string element = "By=spiffe://td/ns/shop/sa/reviews;Hash=ab12;URI=spiffe://td/ns/shop/sa/web";
+  const std::string element =
+      "By=spiffe://td/ns/shop/sa/reviews;Hash=ab12;URI=spiffe://td/ns/shop/sa/web";
   const auto field = [&](ClientCert mode, const net::PeerInfo& peer) {
     config.client_cert = mode;
-    return Prepare(config, {{"x-forwarded-client-cert", "Hash=old"}}, "10.0.0.9", peer).Field("x-forwarded-client-cert");
+    return Prepare(config, {{"x-forwarded-client-cert", "Hash=old"}}, "10.0.0.9", peer)
+        .Field("x-forwarded-client-cert");
   };
   const net::PeerInfo mutual = Mutual();
   CHECK(field(ClientCert::kSanitize, mutual) == "-");
@@ -119,20 +136,23 @@ SCENARIO("the client certificate header in each mode") {
   CHECK(field(ClientCert::kAppendForward, mutual) == "Hash=old," + element);
   CHECK(field(ClientCert::kSanitizeSet, mutual) == element);
   CHECK(field(ClientCert::kAlwaysForwardOnly, mutual) == "Hash=old");
-  for (const ClientCert mode : {ClientCert::kSanitize, ClientCert::kForwardOnly, ClientCert::kAppendForward, ClientCert::kSanitizeSet}) {
+  for (const ClientCert mode : {ClientCert::kSanitize, ClientCert::kForwardOnly,
+                                ClientCert::kAppendForward, ClientCert::kSanitizeSet}) {
     CHECK(field(mode, kPlain) == "-");
   }
   CHECK(field(ClientCert::kAlwaysForwardOnly, kPlain) == "Hash=old");
   config.cert_subject = config.cert_dns = true;
   CHECK(ClientCertElement(config, mutual) ==
-        "By=spiffe://td/ns/shop/sa/reviews;Hash=ab12;Subject=\"CN=web\";URI=spiffe://td/ns/shop/sa/web;DNS=web.shop");
+        "By=spiffe://td/ns/shop/sa/reviews;Hash=ab12;Subject=\"CN=web\";URI=spiffe://td/ns/shop/sa/"
+        "web;DNS=web.shop");
 }
 
 SCENARIO("paths that are refused or changed") {
   HttpConnectionManager config;
   config.normalize_path = true;
   CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "/a/../b").head.path == "/b");
-  CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "/..").reply->details == "path_normalization_failed");
+  CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "/..").reply->details ==
+        "path_normalization_failed");
   CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "/a#b").reply->status == 400);
   CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "").reply->details == "missing_path_rejected");
 }

@@ -30,7 +30,9 @@ SCENARIO("a deadline fires once, never early and at most a tick late") {
   int wakes = 0;
   Deadlines wheel([&] { ++wakes; });
   base::Micros now = 5 * kSecond;
-  for (const base::Micros after : {base::Micros{0}, base::Micros{1}, base::Micros{4095}, base::Micros{4096}, 3 * kSecond, 17 * kSecond, 300 * kSecond, 3600 * kSecond}) {
+  for (const base::Micros after :
+       {base::Micros{0}, base::Micros{1}, base::Micros{4095}, base::Micros{4096}, 3 * kSecond,
+        17 * kSecond, 300 * kSecond, 3600 * kSecond}) {
     Alarm alarm;
     wheel.Start(alarm.deadline, now, after);
     const base::Micros at = now + after;
@@ -123,7 +125,9 @@ SCENARIO("ten thousand deadlines at random times fire in their tick") {
     all.push_back(std::make_unique<Timed>());
     Timed& t = *all.back();
     t.now = &now;
-    t.deadline.Init(&t, [](void* self) { static_cast<Timed*>(self)->fired_at = *static_cast<Timed*>(self)->now; });
+    t.deadline.Init(&t, [](void* self) {
+      static_cast<Timed*>(self)->fired_at = *static_cast<Timed*>(self)->now;
+    });
     t.at = now + static_cast<base::Micros>(random.Below(60 * kSecond));
     wheel.Start(t.deadline, now, t.at - now);
   }

@@ -12,7 +12,7 @@ using http::Protocol;
 
 // What a test filter does, shared by its instances.
 struct Script {
-  std::string trail;                         // which hooks ran
+  std::string trail;  // which hooks ran
   size_t gather = 0;
   std::function<Verdict(http::RequestHead&, filter::StreamContext&)> request;
   std::function<Verdict(base::Buffer&, bool, filter::StreamContext&)> request_body;
@@ -48,7 +48,8 @@ class Scripted final : public HttpFilter {
 };
 
 void Add(Wire& wire, Script& script, const std::string& name) {
-  wire.hcm->filters.push_back(Filter([&script, name] { return std::make_unique<Scripted>(script, name); }));
+  wire.hcm->filters.push_back(
+      Filter([&script, name] { return std::make_unique<Scripted>(script, name); }));
 }
 
 SCENARIO("filters see the request in order and the response in reverse") {
@@ -67,7 +68,9 @@ SCENARIO("an answer passes the filters before the one that gave it") {
   Add(wire, first, "a");
   Add(wire, second, "b");
   second.request = [](http::RequestHead&, filter::StreamContext&) {
-    return Verdict::Answer({.status = 403, .body = "RBAC: access denied", .details = "rbac_access_denied_matched_policy[none]"});
+    return Verdict::Answer({.status = 403,
+                            .body = "RBAC: access denied",
+                            .details = "rbac_access_denied_matched_policy[none]"});
   };
   first.response = [](http::ResponseHead& head, filter::StreamContext&) {
     head.headers.Add("x-first", "saw");

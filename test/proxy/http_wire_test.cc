@@ -162,7 +162,8 @@ SCENARIO("replies of our own are Envoy's") {
     CHECK(wire.records[1].details == "cluster_not_found");
     CHECK(wire.records[1].Has(Flag::kNoCluster));
     CHECK(wire.records[2].details == "direct_response");
-    Call& grpc = wire.Do({.method = "POST", .path = "/s/m", .fields = {{"content-type", "application/grpc"}}});
+    Call& grpc = wire.Do(
+        {.method = "POST", .path = "/s/m", .fields = {{"content-type", "application/grpc"}}});
     CHECK(grpc.status == 200);
     CHECK(grpc.Field("grpc-status") == "12");
   });
@@ -175,19 +176,24 @@ SCENARIO("no endpoint, a refused connection, a reset and a broken upstream") {
     Call& reset = wire.Do();
     CHECK(reset.status == 503);
     const std::string reason = up == Protocol::kHttp2 ? "remote reset" : "connection termination";
-    CHECK(reset.body == "upstream connect error or disconnect/reset before headers. reset reason: " + reason);
-    CHECK(wire.records.back().Has(up == Protocol::kHttp2 ? Flag::kUpstreamRemoteReset : Flag::kUpstreamTermination));
+    CHECK(reset.body ==
+          "upstream connect error or disconnect/reset before headers. reset reason: " + reason);
+    CHECK(wire.records.back().Has(up == Protocol::kHttp2 ? Flag::kUpstreamRemoteReset
+                                                         : Flag::kUpstreamTermination));
     wire.upstream().handle = [](Exchange& x) { x.CloseConnection(); };
     Call& closed = wire.Do();
     CHECK(closed.status == 503);
-    CHECK(closed.body == "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
+    CHECK(closed.body ==
+          "upstream connect error or disconnect/reset before headers. reset reason: connection "
+          "termination");
     wire.upstream().StopListening();
     REQUIRE(wire.Run([&] { return wire.upstream().open_connections() == 0; }));
     Call& refused = wire.Do();
     CHECK(refused.status == 503);
     CHECK(refused.body.find("reset reason: remote connection failure") != std::string::npos);
     CHECK(wire.records.back().Has(Flag::kUpstreamConnectFailure));
-    CHECK(wire.records.back().details.rfind("upstream_reset_before_response_started{remote_connection_failure", 0) == 0);
+    CHECK(wire.records.back().details.rfind(
+              "upstream_reset_before_response_started{remote_connection_failure", 0) == 0);
     wire.cluster->assignment.localities.clear();
     wire.Publish();
     Call& empty = wire.Do();
@@ -210,7 +216,8 @@ SCENARIO("a response that breaks off breaks off for the client too") {
     wire.upstream().exchanges.back()->CloseConnection();
     REQUIRE(wire.Run([&] { return call.done(); }));
     CHECK(call.reset);
-    CHECK(wire.records.at(0).details == "upstream_reset_after_response_started{connection_termination}");
+    CHECK(wire.records.at(0).details ==
+          "upstream_reset_after_response_started{connection_termination}");
     CHECK(wire.records.at(0).status == 200);
   });
 }
@@ -239,7 +246,8 @@ SCENARIO("an early response ends the request") {
     };
     wire.Start();
     Client& client = wire.NewClient();
-    Call& call = client.Send({.method = "POST", .fields = {{"content-length", "1000000"}}}, "start", false);
+    Call& call =
+        client.Send({.method = "POST", .fields = {{"content-length", "1000000"}}}, "start", false);
     REQUIRE(wire.Run([&] { return call.status != 0 && call.body == "no"; }));
     CHECK(call.status == 413);
     CHECK(wire.records.size() == 1);
@@ -274,7 +282,9 @@ SCENARIO("an upgrade that is not enabled is refused") {
   Wire wire;
   wire.Start();
   net::Fd fd = wire.Dial();
-  const std::string answer = wire.Raw(fd.get(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", "\r\n\r\n");
+  const std::string answer = wire.Raw(
+      fd.get(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+      "\r\n\r\n");
   CHECK(answer.rfind("HTTP/1.1 403 Forbidden\r\n", 0) == 0);
   CHECK(wire.upstream().exchanges.empty());
 }
@@ -287,7 +297,9 @@ SCENARIO("expect: 100-continue is answered by us") {
     };
     wire.Start();
     Client& client = wire.NewClient();
-    Call& call = client.Send({.method = "POST", .fields = {{"expect", "100-continue"}, {"content-length", "4"}}}, "", false);
+    Call& call = client.Send(
+        {.method = "POST", .fields = {{"expect", "100-continue"}, {"content-length", "4"}}}, "",
+        false);
     REQUIRE(wire.Run([&] { return !call.informational.empty(); }));
     CHECK(call.informational == std::vector<int>{100});
     call.Send("data", true);
@@ -306,20 +318,26 @@ SCENARIO("pipelined requests are answered in order") {
   wire.Start();
   net::Fd fd = wire.Dial();
   std::string text, bodies;
-  for (const char* path : {"/1", "/direct", "/2", "/direct", "/direct", "/last"}) text += std::string("GET ") + path + " HTTP/1.1\r\nhost: a\r\n\r\n";
+  for (const char* path : {"/1", "/direct", "/2", "/direct", "/direct", "/last"})
+    text += std::string("GET ") + path + " HTTP/1.1\r\nhost: a\r\n\r\n";
   const std::string all = wire.Raw(fd.get(), text, "/last");
-  for (size_t at = 0; (at = all.find("\r\n\r\n", at)) != std::string::npos; at += 4) bodies += all.substr(at + 4, all.find("HTTP", at + 4) - at - 4) + " ";
+  for (size_t at = 0; (at = all.find("\r\n\r\n", at)) != std::string::npos; at += 4)
+    bodies += all.substr(at + 4, all.find("HTTP", at + 4) - at - 4) + " ";
   CHECK(bodies == "/1 direct! /2 direct! direct! /last ");
 }
 
-SCENARIO("connection: close ends the connection after the response, drain before the next request") {
+SCENARIO(
+    "connection: close ends the connection after the response, drain before the next request") {
   Wire wire;
   wire.Start();
   net::Fd fd = wire.Dial();
-  const std::string closed = wire.Raw(fd.get(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  const std::string closed =
+      wire.Raw(fd.get(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
   CHECK(closed.find("connection: close\r\n") != std::string::npos);
   net::Fd other = wire.Dial();
-  CHECK(wire.Raw(other.get(), "GET / HTTP/1.1\r\nhost: a\r\n\r\n", "ok").find("connection: close") == std::string::npos);
+  CHECK(
+      wire.Raw(other.get(), "GET / HTTP/1.1\r\nhost: a\r\n\r\n", "ok").find("connection: close") ==
+      std::string::npos);
   wire.context->sessions.ForEach([](proxy::Session& s) { s.Drain(); });
   const std::string drained = wire.Raw(other.get(), "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   CHECK(drained.find("HTTP/1.1 200 OK") == 0);
@@ -373,7 +391,10 @@ SCENARIO("a mirror gets a copy and its answer is dropped") {
   wire.Start();
   Call& call = wire.Do({.method = "POST"}, "body");
   CHECK(call.status == 200);
-  REQUIRE(wire.Run([&] { return wire.upstream().exchanges.size() == 2 && wire.upstream().exchanges.back()->ended && wire.upstream().exchanges.front()->ended; }));
+  REQUIRE(wire.Run([&] {
+    return wire.upstream().exchanges.size() == 2 && wire.upstream().exchanges.back()->ended &&
+           wire.upstream().exchanges.front()->ended;
+  }));
   int shadows = 0;
   for (const auto& x : wire.upstream().exchanges) {
     CHECK(x->body == "body");

@@ -93,7 +93,8 @@ SCENARIO("source type, address and port") {
   CHECK(Choose(chains, Facts("10.0.0.1:80", "10.0.0.1:5")) == 0);
   CHECK(Choose(chains, Facts("10.0.0.1:80", "10.0.0.2:5")) == 1);
   CHECK(Choose(chains, Facts("10.0.0.1:80", "10.0.0.2:777")) == 2);
-  CHECK(Choose(chains, Facts("10.0.0.1:80", "11.0.0.2:777")) == -1);  // an external chain exists, none for this net
+  CHECK(Choose(chains, Facts("10.0.0.1:80", "11.0.0.2:777")) ==
+        -1);  // an external chain exists, none for this net
 }
 
 SCENARIO("the default chain takes what no chain matches") {

@@ -54,7 +54,8 @@ SCENARIO("which responses are retried under which policy") {
       {RetryPolicy::kRetriableStatusCodes, 418, Decision::kRetry},
       {RetryPolicy::kRetriableStatusCodes, 419, Decision::kNo},
       {RetryPolicy::kRetriableStatusCodes, 425, Decision::kRetryNow},
-      {RetryPolicy::kConnectFailure | RetryPolicy::kReset | RetryPolicy::kRefusedStream, 503, Decision::kNo},
+      {RetryPolicy::kConnectFailure | RetryPolicy::kReset | RetryPolicy::kRefusedStream, 503,
+       Decision::kNo},
   };
   for (const Case& c : cases) {
     CAPTURE(c.on, c.status);
@@ -103,7 +104,10 @@ SCENARIO("a rate-limited answer is retried only when asked for") {
 SCENARIO("gRPC conditions look at grpc-status in the head") {
   RetryPolicy policy;
   policy.on = RetryPolicy::kGrpcUnavailable | RetryPolicy::kGrpcCancelled;
-  for (const auto& [status, decision] : {std::pair{"14", Decision::kRetry}, {"1", Decision::kRetry}, {"4", Decision::kNo}, {"0", Decision::kNo}}) {
+  for (const auto& [status, decision] : {std::pair{"14", Decision::kRetry},
+                                         {"1", Decision::kRetry},
+                                         {"4", Decision::kNo},
+                                         {"0", Decision::kNo}}) {
     auto head = Response(200);
     head.headers.Add(http::HeaderId::kGrpcStatus, status);
     CHECK(RetryState(&policy, Request()).OnResponse(head) == decision);
@@ -124,7 +128,8 @@ SCENARIO("retries run out; the last outcome says so") {
 
 SCENARIO("the client's headers add to the policy") {
   auto head = Request();
-  head.headers.Add(http::HeaderId::kXEnvoyRetryOn, "gateway-error, retriable-status-codes,nonsense");
+  head.headers.Add(http::HeaderId::kXEnvoyRetryOn,
+                   "gateway-error, retriable-status-codes,nonsense");
   head.headers.Add(http::HeaderId::kXEnvoyRetryGrpcOn, "unavailable");
   head.headers.Add(http::HeaderId::kXEnvoyMaxRetries, "3");
   head.headers.Add(http::HeaderId::kXEnvoyRetriableStatusCodes, "429,x,404");
@@ -165,8 +170,10 @@ SCENARIO("an abandoned request is never retried") {
 }
 
 SCENARIO("a per-try timeout is retried under 5xx, gateway-error and reset only") {
-  for (const auto& [on, decision] : {std::pair{uint32_t{RetryPolicy::k5xx}, Decision::kRetry}, {uint32_t{RetryPolicy::kGatewayError}, Decision::kRetry},
-                                     {uint32_t{RetryPolicy::kReset}, Decision::kRetry}, {uint32_t{RetryPolicy::kConnectFailure}, Decision::kNo}}) {
+  for (const auto& [on, decision] : {std::pair{uint32_t{RetryPolicy::k5xx}, Decision::kRetry},
+                                     {uint32_t{RetryPolicy::kGatewayError}, Decision::kRetry},
+                                     {uint32_t{RetryPolicy::kReset}, Decision::kRetry},
+                                     {uint32_t{RetryPolicy::kConnectFailure}, Decision::kNo}}) {
     RetryPolicy policy;
     policy.on = on;
     CHECK(RetryState(&policy, Request()).OnPerTryTimeout() == decision);

@@ -81,7 +81,9 @@ SCENARIO("the text of a failure after retries says so") {
   Action(wire).retry = Policy(RetryPolicy::kReset, 1);
   wire.upstream().handle = [](Exchange& x) { x.CloseConnection(); };
   wire.Start();
-  CHECK(wire.Do().body == "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: connection termination");
+  CHECK(wire.Do().body ==
+        "upstream connect error or disconnect/reset before headers. retried and the latest reset "
+        "reason: connection termination");
 }
 
 SCENARIO("retries over the breaker's limit are not made") {
@@ -134,7 +136,8 @@ SCENARIO("a body beyond the limit is not kept: no retry, and 507 when one was du
   late.upstream().handle = [](Exchange& x) { x.Reply(503); };
   late.Start();
   Client& client = late.NewClient();
-  Call& half = client.Send({.method = "POST", .fields = {{"content-length", "200000"}}}, "start", false);
+  Call& half =
+      client.Send({.method = "POST", .fields = {{"content-length", "200000"}}}, "start", false);
   REQUIRE(late.Run([&] { return late.Count(late.cluster_stats().rq_retry) == 1; }));
   half.Send(std::string(199995, 'y'), true);
   REQUIRE(late.Run([&] { return half.done() || half.status != 0; }));
@@ -174,7 +177,9 @@ SCENARIO("a per-try timeout is retried and then answered") {
   auto policy = Policy(RetryPolicy::k5xx, 1);
   policy->per_try_timeout = absl::Milliseconds(30);
   Action(wire).retry = policy;
-  wire.upstream().handle = [](Exchange& x) { CHECK(x.Field("x-envoy-expected-rq-timeout-ms") == "30"); };
+  wire.upstream().handle = [](Exchange& x) {
+    CHECK(x.Field("x-envoy-expected-rq-timeout-ms") == "30");
+  };
   wire.Start();
   Call& call = wire.Do();
   CHECK(call.status == 504);
@@ -245,7 +250,8 @@ SCENARIO("a client that does not read holds the upstream back") {
       size_t held = 0;
       wire.context->sessions.ForEach([&](proxy::Session& s) { (void)s; });
       held = base::Buffer::UsedBlocks() * base::Buffer::kBlockBytes;
-      // The upstream's own 64 MiB wait in this process too; the proxy may add its limits on both sides, not the body.
+      // The upstream's own 64 MiB wait in this process too; the proxy may add its limits on both
+      // sides, not the body.
       CHECK(held < kTotal + 24 * 1024 * 1024);
       CHECK(call.body_bytes < kTotal);
       client.connection().SetReading(true);

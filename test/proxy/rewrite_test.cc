@@ -36,7 +36,8 @@ SCENARIO("prefix rewrites keep the rest and the query") {
 
 SCENARIO("regex rewrites keep the query") {
   config::Route route;
-  route.forward.regex_rewrite = config::RegexRewrite{std::make_shared<RE2>("/v([0-9]+)/(.*)"), "/\\2/version/\\1"};
+  route.forward.regex_rewrite =
+      config::RegexRewrite{std::make_shared<RE2>("/v([0-9]+)/(.*)"), "/\\2/version/\\1"};
   auto head = Request("/v7/books?q=/v1/");
   RewriteRequest(route, head);
   CHECK(head.path == "/books/version/7?q=/v1/");
@@ -66,7 +67,8 @@ SCENARIO("host rewrites, with the old host forwarded when asked for") {
 }
 
 SCENARIO("redirects") {
-  const auto location = [](config::RedirectAction to, const char* path = "/a/b?q=1", const char* authority = "shop:80") {
+  const auto location = [](config::RedirectAction to, const char* path = "/a/b?q=1",
+                           const char* authority = "shop:80") {
     config::Route route;
     route.match.text = "/a";
     route.redirect = std::move(to);

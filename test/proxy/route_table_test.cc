@@ -9,7 +9,8 @@ namespace {
 
 using Kind = config::RouteMatch::Kind;
 
-http::RequestHead Request(absl::string_view authority, absl::string_view path, absl::string_view method = "GET") {
+http::RequestHead Request(absl::string_view authority, absl::string_view path,
+                          absl::string_view method = "GET") {
   http::RequestHead head;
   head.SetMethod(method);
   head.SetScheme("http");
@@ -31,7 +32,8 @@ std::string HostOf(const RouteTable& table, absl::string_view authority) {
   return host == nullptr ? "" : host->config->name;
 }
 
-std::shared_ptr<const RouteTable> Hosts(std::vector<std::vector<std::string>> domains, bool ignore_port = false) {
+std::shared_ptr<const RouteTable> Hosts(std::vector<std::vector<std::string>> domains,
+                                        bool ignore_port = false) {
   auto config = std::make_shared<config::RouteConfiguration>();
   config->ignore_port_in_host = ignore_port;
   for (size_t i = 0; i < domains.size(); ++i) {
@@ -45,7 +47,8 @@ std::shared_ptr<const RouteTable> Hosts(std::vector<std::vector<std::string>> do
 SCENARIO("virtual hosts: exact, longest suffix wildcard, longest prefix wildcard, any") {
   const auto table = Hosts({{"a.b.c"}, {"*.b.c"}, {"*.x.b.c"}, {"a.*"}, {"a.b.*"}, {"*"}});
   const std::pair<const char*, const char*> cases[] = {
-      {"a.b.c", "0"}, {"A.B.C", "0"}, {"z.b.c", "1"}, {"z.x.b.c", "2"}, {"a.z", "3"}, {"a.b.z", "4"}, {"b.c", "5"}, {"a.b.c:80", "4"}, {"", "5"}};
+      {"a.b.c", "0"}, {"A.B.C", "0"}, {"z.b.c", "1"},    {"z.x.b.c", "2"}, {"a.z", "3"},
+      {"a.b.z", "4"}, {"b.c", "5"},   {"a.b.c:80", "4"}, {"", "5"}};
   for (const auto& [authority, host] : cases) {
     CAPTURE(authority);
     CHECK(HostOf(*table, authority) == host);
@@ -82,7 +85,8 @@ SCENARIO("routes match in order by path, method, header and query") {
   auto grpc = RouteOf("grpc", Kind::kPrefix, "/");
   grpc.match.grpc_only = true;
   auto connect = RouteOf("connect", Kind::kConnect, "");
-  host.routes = {exact, regex, separated, header, post, query, folded, grpc, connect, RouteOf("any", Kind::kPrefix, "/")};
+  host.routes = {exact, regex,  separated, header,  post,
+                 query, folded, grpc,      connect, RouteOf("any", Kind::kPrefix, "/")};
   const auto table = RouteTable::Create(config);
   const auto found = [&](const http::RequestHead& head) -> std::string {
     const auto match = table->Find(head, 0);
@@ -163,9 +167,11 @@ SCENARIO("header mutations run from the most specific level, or to it") {
   route.match.text = "/";
   route.request = set("route");
   route.request.remove = {"x-gone"};
-  route.request.add.push_back({.name = "x-route", .value = "%REQ(:METHOD)%-%%", .action = Action::kAppendOrAdd});
+  route.request.add.push_back(
+      {.name = "x-route", .value = "%REQ(:METHOD)%-%%", .action = Action::kAppendOrAdd});
   route.request.add.push_back({.name = "x-there", .value = "new", .action = Action::kAddIfAbsent});
-  route.request.add.push_back({.name = "x-missing", .value = "new", .action = Action::kOverwriteIfExists});
+  route.request.add.push_back(
+      {.name = "x-missing", .value = "new", .action = Action::kOverwriteIfExists});
   const auto run = [&] {
     const auto table = RouteTable::Create(config);
     auto head = Request("h", "/");

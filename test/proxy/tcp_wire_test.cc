@@ -11,7 +11,8 @@ using observe::Flag;
 // An upstream of bytes.
 struct Plain {
   explicit Plain(event::Loop& loop)
-      : listener(loop, *net::Listen(*net::Address::FromIp("127.0.0.1", 0)), {}, [this](int fd, const net::Address&) { accepted.emplace_back(fd); }) {}
+      : listener(loop, *net::Listen(*net::Address::FromIp("127.0.0.1", 0)), {},
+                 [this](int fd, const net::Address&) { accepted.emplace_back(fd); }) {}
   net::Listener listener;
   std::vector<net::Fd> accepted;
 };
@@ -103,7 +104,9 @@ SCENARIO("an idle session is closed") {
 
 SCENARIO("a network policy refuses before a byte is read") {
   struct Never final : filter::NetworkPolicy {
-    Decision Decide(const filter::ConnectionFacts&) const override { return {.allow = false, .details = "denied"}; }
+    Decision Decide(const filter::ConnectionFacts&) const override {
+      return {.allow = false, .details = "denied"};
+    }
   };
   TcpWire t;
   t.wire.policies = {std::make_shared<Never>()};

@@ -15,7 +15,8 @@ http::Headers Made(const Fields& fields) {
 
 Fields Taken(const http::Headers& headers) {
   Fields out;
-  for (const auto& e : headers.entries()) out.emplace_back(std::string(e.name), std::string(e.value));
+  for (const auto& e : headers.entries())
+    out.emplace_back(std::string(e.name), std::string(e.value));
   return out;
 }
 
@@ -25,7 +26,10 @@ net::Fd ListenAnywhere() { return *net::Listen(*net::Address::FromIp("127.0.0.1"
 
 // ---- Upstream
 
-struct UpstreamConnection final : net::ConnectionEvents, http::ServerEvents, event::EndOfIteration, event::Destroyable {
+struct UpstreamConnection final : net::ConnectionEvents,
+                                  http::ServerEvents,
+                                  event::EndOfIteration,
+                                  event::Destroyable {
   UpstreamConnection(Upstream& u, int fd, const net::Address& peer) : upstream(u) {
     connection = net::Connection::Accepted(u.loop_, fd, net::MakePlainTransport(), peer, {}, this);
   }
@@ -35,8 +39,9 @@ struct UpstreamConnection final : net::ConnectionEvents, http::ServerEvents, eve
     http::h2::Options h2;
     h2.allow_connect = true;
     h2.output_limit = 1024 * 1024;
-    codec = upstream.protocol() == http::Protocol::kHttp2 ? http::h2::MakeServerCodec(h2, &connection->out(), this)
-                                                          : http::h1::MakeServerCodec(h1, &connection->out(), this);
+    codec = upstream.protocol() == http::Protocol::kHttp2
+                ? http::h2::MakeServerCodec(h2, &connection->out(), this)
+                : http::h1::MakeServerCodec(h1, &connection->out(), this);
     OnOutput();
   }
   void OnData(base::Buffer& in, bool eof) override {
@@ -48,7 +53,8 @@ struct UpstreamConnection final : net::ConnectionEvents, http::ServerEvents, eve
     closed = true;
     if (codec) codec->ResetAll(http::ResetReason::kConnectionClosed);
   }
-  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head, bool end) override {
+  http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head,
+                                 bool end) override {
     auto exchange = std::make_unique<Exchange>(upstream, stream, std::move(head), end);
     Exchange* raw = exchange.get();
     raw->connection_ = this;
@@ -72,10 +78,11 @@ struct UpstreamConnection final : net::ConnectionEvents, http::ServerEvents, eve
 };
 
 Upstream::Upstream(event::Loop& loop, http::Protocol protocol) : loop_(loop), protocol_(protocol) {
-  listener_ = std::make_unique<net::Listener>(loop, ListenAnywhere(), net::ListenerOptions{}, [this](int fd, const net::Address& peer) {
-    ++connections_made;
-    connections_.push_back(std::make_unique<UpstreamConnection>(*this, fd, peer));
-  });
+  listener_ = std::make_unique<net::Listener>(
+      loop, ListenAnywhere(), net::ListenerOptions{}, [this](int fd, const net::Address& peer) {
+        ++connections_made;
+        connections_.push_back(std::make_unique<UpstreamConnection>(*this, fd, peer));
+      });
 }
 
 Upstream::~Upstream() = default;
@@ -177,14 +184,16 @@ void Call::SendTrailers(const Fields& fields) { stream->SendTrailers(Made(fields
 void Call::Cancel() { std::exchange(stream, nullptr)->Reset(http::ResetReason::kCancel); }
 
 Client::Client(event::Loop& loop, const net::Address& to, http::Protocol protocol) : loop_(loop) {
-  connection_ = net::Connection::Connect(loop, to, net::Address(), net::MakePlainTransport(), net::ConnectionOptions{}, this);
+  connection_ = net::Connection::Connect(loop, to, net::Address(), net::MakePlainTransport(),
+                                         net::ConnectionOptions{}, this);
   http::h1::Options h1;
   h1.enable_trailers = true;
   http::h2::Options h2;
   h2.allow_connect = true;
   h2.output_limit = 1024 * 1024;
-  codec_ = protocol == http::Protocol::kHttp2 ? http::h2::MakeClientCodec(h2, &connection_->out(), this)
-                                              : http::h1::MakeClientCodec(h1, &connection_->out(), this);
+  codec_ = protocol == http::Protocol::kHttp2
+               ? http::h2::MakeClientCodec(h2, &connection_->out(), this)
+               : http::h1::MakeClientCodec(h1, &connection_->out(), this);
 }
 Client::~Client() = default;
 void Client::OnConnected() {
@@ -245,7 +254,8 @@ config::HttpFilterSpec Filter(std::function<std::unique_ptr<filter::HttpFilter>(
 }
 
 Wire::Wire(const WireOptions& options) : sheet(registry.AddSheet()), options_(options) {
-  for (size_t i = 0; i < options.upstreams; ++i) upstreams.push_back(std::make_unique<Upstream>(loop, options.upstream));
+  for (size_t i = 0; i < options.upstreams; ++i)
+    upstreams.push_back(std::make_unique<Upstream>(loop, options.upstream));
   hcm = std::make_shared<config::HttpConnectionManager>();
   hcm->stat_prefix = "test";
   hcm->http1.enable_trailers = true;
@@ -258,7 +268,9 @@ Wire::Wire(const WireOptions& options) : sheet(registry.AddSheet()), options_(op
   cluster = std::make_shared<config::Cluster>();
   cluster->name = "c";
   cluster->connect_timeout = absl::Seconds(2);
-  cluster->http.kind = options.upstream == http::Protocol::kHttp2 ? config::UpstreamHttp::Kind::kHttp2 : config::UpstreamHttp::Kind::kHttp1;
+  cluster->http.kind = options.upstream == http::Protocol::kHttp2
+                           ? config::UpstreamHttp::Kind::kHttp2
+                           : config::UpstreamHttp::Kind::kHttp1;
   cluster->http.http1.enable_trailers = true;
   cluster->http.http2.allow_connect = true;
   auto& locality = cluster->assignment.localities.emplace_back();
@@ -280,7 +292,8 @@ void Wire::Start() {
     void OnDone(const observe::AccessRecord& record) override { wire.records.push_back(record); }
     Wire& wire;
   };
-  hcm->filters.insert(hcm->filters.begin(), Filter([this] { return std::make_unique<Seer>(*this); }));
+  hcm->filters.insert(hcm->filters.begin(),
+                      Filter([this] { return std::make_unique<Seer>(*this); }));
   config::HttpFilterSpec router;
   router.terminal = true;
   hcm->filters.push_back(router);
@@ -312,24 +325,34 @@ void Wire::Start() {
     chain_spec.http = h;
   }
   listener_spec = spec;
-  context = std::make_unique<proxy::Context>(loop, sheet, random, base::SystemClock(), proxy::Context::KeepClusters(loop, sheet, random));
+  context = std::make_unique<proxy::Context>(loop, sheet, random, base::SystemClock(),
+                                             proxy::Context::KeepClusters(loop, sheet, random));
   Publish();
-  listener_ = std::make_unique<net::Listener>(loop, ListenAnywhere(), net::ListenerOptions{}, [this](int fd, const net::Address& peer) {
-    proxy::StartSession(*context, {.fd = fd, .remote = peer, .direct_remote = peer, .local = net::LocalAddress(fd), .listener = listener_spec, .chain = &listener_spec->chains[0]});
-  });
+  listener_ = std::make_unique<net::Listener>(
+      loop, ListenAnywhere(), net::ListenerOptions{}, [this](int fd, const net::Address& peer) {
+        proxy::StartSession(*context, {.fd = fd,
+                                       .remote = peer,
+                                       .direct_remote = peer,
+                                       .local = net::LocalAddress(fd),
+                                       .listener = listener_spec,
+                                       .chain = &listener_spec->chains[0]});
+      });
 }
 
 void Wire::Publish() {
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->version = ++version_;
   snapshot->listeners = {listener_spec};
-  snapshot->routes["routes"] = proxy::RouteTable::Create(std::make_shared<config::RouteConfiguration>(*routes));
+  snapshot->routes["routes"] =
+      proxy::RouteTable::Create(std::make_shared<config::RouteConfiguration>(*routes));
   auto copy = std::make_shared<config::Cluster>(*cluster);
   upstream::SpecParts parts;
   parts.config = copy;
   parts.transports.resize(1);
-  parts.shared = cluster_spec != nullptr ? cluster_spec->shared : std::make_shared<upstream::SharedCluster>();
-  parts.stats = cluster_spec != nullptr ? cluster_spec->stats : upstream::ClusterStats::Create(registry, "c");
+  parts.shared =
+      cluster_spec != nullptr ? cluster_spec->shared : std::make_shared<upstream::SharedCluster>();
+  parts.stats =
+      cluster_spec != nullptr ? cluster_spec->stats : upstream::ClusterStats::Create(registry, "c");
   cluster_spec = upstream::MakeClusterSpec(std::move(parts), copy->assignment, cluster_spec.get());
   snapshot->clusters["c"] = cluster_spec;
   context->epochs.Adopt(snapshot);

@@ -1,4 +1,5 @@
-// A proxy between a client and upstreams, all in one process on loopback and on one loop: real sockets, real codecs.
+// A proxy between a client and upstreams, all in one process on loopback and on one loop: real
+// sockets, real codecs.
 //
 //   Wire wire({.upstream = Http2});
 //   wire.upstream.handle = [](Exchange& x) { x.Reply(200, "hello"); };
@@ -47,13 +48,15 @@ class Exchange final : public http::RequestEvents {
   void SendTrailers(const Fields& fields);
   void Reset(http::ResetReason reason = http::ResetReason::kInternal);
   void CloseConnection();
-  std::string Field(absl::string_view name) const { return std::string(head.headers.Get(name).value_or("-")); }
+  std::string Field(absl::string_view name) const {
+    return std::string(head.headers.Get(name).value_or("-"));
+  }
 
   http::RequestHead head;
   std::string body;
   Fields trailers;
   bool ended = false, reset = false;
-  bool hold_credit = false;   // does not give the window back
+  bool hold_credit = false;  // does not give the window back
   std::function<void()> on_body;
 
  private:
@@ -71,7 +74,8 @@ class Upstream {
   const net::Address& address() const { return listener_->address(); }
   void StopListening() { listener_->Close(); }
   void SetReading(bool on);
-  // Called once the head is there, and again at the end of the request when it had a body (`ended` says).
+  // Called once the head is there, and again at the end of the request when it had a body (`ended`
+  // says).
   std::function<void(Exchange&)> handle = [](Exchange& x) {
     if (x.ended) x.Reply(200, "ok");
   };
@@ -96,7 +100,9 @@ struct Call final : http::ResponseEvents {
   void OnTrailers(http::Trailers t) override;
   void OnReset(http::ResetReason r) override;
   bool done() const { return ended || reset; }
-  std::string Field(absl::string_view name) const { return std::string(head.headers.Get(name).value_or("-")); }
+  std::string Field(absl::string_view name) const {
+    return std::string(head.headers.Get(name).value_or("-"));
+  }
   void Send(absl::string_view bytes, bool end);
   void SendTrailers(const Fields& fields);
   void Cancel();
@@ -118,12 +124,14 @@ struct Ask {
   std::string method = "GET";
   std::string path = "/";
   std::string authority = "shop";
-  std::string protocol;                // upgrade token
+  std::string protocol;  // upgrade token
   Fields fields;
 };
 
 // A client connection.
-class Client final : public net::ConnectionEvents, public http::ClientEvents, private event::EndOfIteration {
+class Client final : public net::ConnectionEvents,
+                     public http::ClientEvents,
+                     private event::EndOfIteration {
  public:
   Client(event::Loop& loop, const net::Address& to, http::Protocol protocol);
   ~Client() override;
@@ -174,7 +182,7 @@ class Wire {
   uint64_t Count(stats::CounterId id) const { return registry.Total(id); }
   const upstream::ClusterStats& cluster_stats() const { return *cluster_spec->stats; }
   Upstream& upstream(size_t i = 0) { return *upstreams[i]; }
-  void Idle(absl::Duration time);      // lets real time pass
+  void Idle(absl::Duration time);  // lets real time pass
 
   event::Loop loop;
   stats::Registry registry;
@@ -187,11 +195,11 @@ class Wire {
   std::shared_ptr<config::RouteConfiguration> routes;
   std::shared_ptr<config::Cluster> cluster;
   std::shared_ptr<config::Listener> listener_config;
-  std::shared_ptr<config::TcpProxy> tcp;         // set: TCP instead of HTTP
+  std::shared_ptr<config::TcpProxy> tcp;  // set: TCP instead of HTTP
   std::vector<std::shared_ptr<const filter::NetworkPolicy>> policies;
   std::vector<std::shared_ptr<const observe::AccessLogger>> logs;
 
-  std::vector<observe::AccessRecord> records;     // what the last filter's OnDone saw
+  std::vector<observe::AccessRecord> records;  // what the last filter's OnDone saw
   std::shared_ptr<const upstream::ClusterSpec> cluster_spec;
   std::shared_ptr<const proxy::ListenerSpec> listener_spec;
   std::unique_ptr<proxy::Context> context;
