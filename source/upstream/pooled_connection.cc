@@ -287,8 +287,15 @@ void PooledConnection::OnClosed(net::CloseReason reason) {
   LeaseFailure failure = LeaseFailure::kConnectFailed;
   if (reason == net::CloseReason::kConnectTimeout) failure = LeaseFailure::kConnectTimeout;
   if (reason == net::CloseReason::kTransportFailed) failure = LeaseFailure::kTransportFailed;
-  const absl::string_view why = connection_->transport_error();
-  ConnectFailed(failure, why.empty() ? absl::string_view(connection_->failure()) : why);
+  // Envoy's words; the address stays out of what a client may read.
+  std::string why(connection_->transport_error());
+  if (why.empty() && failure == LeaseFailure::kConnectFailed) {
+    const std::string text(connection_->failure());
+    const size_t colon = text.rfind(": ");
+    why = absl::StrCat("delayed connect error: ",
+                       colon == std::string::npos ? text : text.substr(colon + 2));
+  }
+  ConnectFailed(failure, why);
 }
 
 void PooledConnection::ConnectFailed(LeaseFailure failure, absl::string_view why) {

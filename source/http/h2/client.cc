@@ -16,7 +16,7 @@ constexpr int kMaxInformational = 64;
 class Response final : public StreamState, public ClientStream {
  public:
   void Begin(ResponseEvents* receiver) { receiver_ = receiver; }
-  void End();                                    // ready for the pool
+  void End();  // ready for the pool
 
   uint32_t id() const override { return h2_id() < 0 ? 0 : static_cast<uint32_t>(h2_id()); }
   void SendHead(const RequestHead& head, bool end) override;
@@ -43,9 +43,9 @@ class Response final : public StreamState, public ClientStream {
   }
 
   ResponseEvents* receiver_ = nullptr;
-  std::vector<ResponseHead> heads_;              // not told yet
+  std::vector<ResponseHead> heads_;  // not told yet
   int informational_ = 0;
-  bool final_head_ = false;                      // received
+  bool final_head_ = false;  // received
   bool upgrade_ = false;
 };
 
@@ -86,8 +86,10 @@ void Response::SendHead(const RequestHead& head, bool end) {
   local_end_ = end;
   upgrade_ = head.upgrade();
   nghttp2_session* const raw = session_->raw();
-  const uint32_t room = nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-  if (!session_->usable() || session_->active() > room) return session_->QueueReset(this, ResetReason::kRefused);
+  const uint32_t room =
+      nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  if (!session_->usable() || session_->active() > room)
+    return session_->QueueReset(this, ResetReason::kRefused);
   if (upgrade_ && session_->settings_received() &&
       nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 0) {
     return session_->QueueReset(this, ResetReason::kHttp11Required);
@@ -104,7 +106,8 @@ void Response::SendHead(const RequestHead& head, bool end) {
   fields.AddAll(head.headers);
   const int32_t sent = session_->SendFields(this, fields.data(), fields.size(), end);
   // Not opened after all: nghttp2 took it and dropped it.
-  if (sent < 0 || nghttp2_session_get_stream_user_data(raw, sent) != static_cast<StreamState*>(this)) {
+  if (sent < 0 ||
+      nghttp2_session_get_stream_user_data(raw, sent) != static_cast<StreamState*>(this)) {
     session_->QueueReset(this, ResetReason::kRefused);
   }
 }
@@ -150,8 +153,8 @@ class Client final : public ClientCodec, private Session::Side {
   void NotifyOutput() override { events_->OnOutput(); }
   void OnGoAway() override { events_->OnGoAway(); }
   void OnSettings() override {
-    events_->OnSettings(
-        nghttp2_session_get_remote_settings(session_.raw(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
+    events_->OnSettings(nghttp2_session_get_remote_settings(
+        session_.raw(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
   }
   void OnPong(uint64_t opaque) override { events_->OnPong(opaque); }
 
@@ -161,7 +164,8 @@ class Client final : public ClientCodec, private Session::Side {
 
 }  // namespace
 
-std::unique_ptr<ClientCodec> MakeClientCodec(const Options& options, base::Buffer* out, ClientEvents* events) {
+std::unique_ptr<ClientCodec> MakeClientCodec(const Options& options, base::Buffer* out,
+                                             ClientEvents* events) {
   return std::make_unique<Client>(options, out, events);
 }
 

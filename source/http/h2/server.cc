@@ -14,7 +14,7 @@ namespace {
 class Request final : public StreamState, public ServerStream {
  public:
   void Begin(ServerEvents* events) { events_ = events; }
-  void End();                                    // ready for the pool
+  void End();  // ready for the pool
 
   uint32_t id() const override { return static_cast<uint32_t>(h2_id()); }
   void SendHead(const ResponseHead& head, bool end) override;
@@ -99,7 +99,8 @@ void Request::SendHead(const ResponseHead& head, bool end) {
     head_sent_ = true;
     local_end_ = end;
   }
-  const bool sent = session_->SendFields(this, fields.data(), fields.size(), end && status >= 200) >= 0;
+  const bool sent =
+      session_->SendFields(this, fields.data(), fields.size(), end && status >= 200) >= 0;
   if (!sent) return session_->QueueReset(this, ResetReason::kInternal);
   if (local_end_) Forget();
 }
@@ -144,7 +145,8 @@ class Server final : public ServerCodec, private Session::Side {
 
 }  // namespace
 
-std::unique_ptr<ServerCodec> MakeServerCodec(const Options& options, base::Buffer* out, ServerEvents* events) {
+std::unique_ptr<ServerCodec> MakeServerCodec(const Options& options, base::Buffer* out,
+                                             ServerEvents* events) {
   return std::make_unique<Server>(options, out, events);
 }
 

@@ -54,7 +54,8 @@ void FieldList::Add(absl::string_view name, absl::string_view value, bool index)
   const uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE |
                         (index ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX);
   fields_.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-                     reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), flags});
+                     reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(),
+                     value.size(), flags});
 }
 
 void FieldList::AddAll(const Headers& headers) {
@@ -187,20 +188,24 @@ struct Session::Callbacks {
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return Of(user).OnBeginHeaders(*frame);
   }
-  static int Field(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_bytes,
-                   const uint8_t* value, size_t value_bytes, uint8_t flags, void* user) {
+  static int Field(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                   size_t name_bytes, const uint8_t* value, size_t value_bytes, uint8_t flags,
+                   void* user) {
     return Of(user).OnField(*frame, {reinterpret_cast<const char*>(name), name_bytes},
                             {reinterpret_cast<const char*>(value), value_bytes}, flags);
   }
-  static int InvalidField(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
-                          uint8_t, void* user) {
+  static int InvalidField(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t,
+                          const uint8_t*, size_t, uint8_t, void* user) {
     return Of(user).OnInvalidField();
   }
-  static int Frame(nghttp2_session*, const nghttp2_frame* frame, void* user) { return Of(user).OnFrame(*frame); }
+  static int Frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    return Of(user).OnFrame(*frame);
+  }
   static int InvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
     return Of(user).OnInvalidFrame(*frame, error);
   }
-  static int Data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t bytes, void* user) {
+  static int Data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t bytes,
+                  void* user) {
     return Of(user).OnData(id, {reinterpret_cast<const char*>(data), bytes});
   }
   static int StreamClosed(nghttp2_session*, int32_t id, uint32_t error, void* user) {
@@ -243,14 +248,17 @@ namespace {
 
 constexpr uint32_t kServerContinuations = 512;
 constexpr uint32_t kClientContinuations = 1024;
-// Resets per second from the peer that nghttp2 itself takes; premature resets are judged here, before it.
+// Resets per second from the peer that nghttp2 itself takes; premature resets are judged here,
+// before it.
 constexpr uint64_t kResetBurst = 10'000;
 
 nghttp2_option* MakeOption(const Options& options, bool client) {
   nghttp2_option* o = nullptr;
   HEDDLE_CHECK(nghttp2_option_new(&o) == 0);
   nghttp2_option_set_no_auto_window_update(o, 1);
-  nghttp2_option_set_no_closed_streams(o, 1);
+  // A server keeps its closed streams (as many as may be open), to tell the peer that they are
+  // closed: RFC 9113, section 5.1.
+  nghttp2_option_set_no_closed_streams(o, client ? 1 : 0);
   nghttp2_option_set_max_reserved_remote_streams(o, 0);
   nghttp2_option_set_max_deflate_dynamic_table_size(o, options.hpack_table_size);
   nghttp2_option_set_max_send_header_block_length(o, 16 * 1024 * 1024);
@@ -311,10 +319,12 @@ absl::Status Session::Feed(base::Buffer& in, bool eof) {
   if (dead()) return Fail(abort_detail_, abort_code_);  // from the last flush
   while (!in.empty()) {
     const absl::string_view run = in.Front();
-    const ssize_t n = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(run.data()), run.size());
+    const ssize_t n = nghttp2_session_mem_recv(
+        session_, reinterpret_cast<const uint8_t*>(run.data()), run.size());
     if (n < 0) {
       if (!abort_detail_.empty()) return Fail(abort_detail_, abort_code_);
-      if (n == NGHTTP2_ERR_FLOODED) return Fail("http2.outbound_control_flood", NGHTTP2_ENHANCE_YOUR_CALM);
+      if (n == NGHTTP2_ERR_FLOODED)
+        return Fail("http2.outbound_control_flood", NGHTTP2_ENHANCE_YOUR_CALM);
       return Fail("http2.codec_error", NGHTTP2_PROTOCOL_ERROR);
     }
     in.Consume(static_cast<size_t>(n));
@@ -412,7 +422,8 @@ void Session::Dispatch() {
   dispatching_ = false;
 }
 
-// Streams that nghttp2 closed and that were told so. Only when no caller of ours can hold one: not while dispatching.
+// Streams that nghttp2 closed and that were told so. Only when no caller of ours can hold one: not
+// while dispatching.
 void Session::Bury() {
   if (dispatching_) return;
   for (StreamState* stream : std::exchange(closed_, {})) {
@@ -420,7 +431,8 @@ void Session::Bury() {
       closed_.push_back(stream);
       continue;
     }
-    if (stream->unconsumed_ > 0 && !dead()) nghttp2_session_consume_connection(session_, stream->unconsumed_);
+    if (stream->unconsumed_ > 0 && !dead())
+      nghttp2_session_consume_connection(session_, stream->unconsumed_);
     stream->Forget();
     Remove(stream);
   }
@@ -506,17 +518,20 @@ void Session::Drain() {
 bool Session::finished() const {
   if (dead()) return true;
   // nghttp2 ended the connection by itself, with a GOAWAY that says why.
-  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) return true;
+  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0)
+    return true;
   return active_ == 0 && (drains_ >= 2 || goaway_received_);
 }
 
 bool Session::usable() const {
-  return !dead() && !goaway_received_ && drains_ == 0 && nghttp2_session_check_request_allowed(session_) != 0;
+  return !dead() && !goaway_received_ && drains_ == 0 &&
+         nghttp2_session_check_request_allowed(session_) != 0;
 }
 
 int32_t Session::SendFields(StreamState* stream, const nghttp2_nv* nva, size_t count, bool end) {
-  const int32_t id = nghttp2_submit_headers(session_, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, stream->id_,
-                                            nullptr, nva, count, stream);
+  const int32_t id =
+      nghttp2_submit_headers(session_, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE,
+                             stream->id_, nullptr, nva, count, stream);
   if (id < 0) return id;
   if (stream->id_ < 0) stream->id_ = id;
   // The fields are views of the caller's: they are packed before it goes on.
@@ -541,7 +556,8 @@ void Session::Resume(StreamState* stream) {
 
 ssize_t Session::ReadData(StreamState* stream, size_t length, uint32_t* flags) {
   const size_t waiting = stream->pending_.size();
-  const bool full = out_->size() > options_.output_limit || outbound_frames_ > options_.max_outbound_frames / 2;
+  const bool full =
+      out_->size() > options_.output_limit || outbound_frames_ > options_.max_outbound_frames / 2;
   if ((waiting == 0 && !stream->local_end_) || (waiting > 0 && full)) {
     stream->deferred_ = true;
     held_ = held_ || waiting > 0;
@@ -587,6 +603,16 @@ int Session::EmptyFrame(bool empty) {
   return Abort("http2.inbound_empty_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+// Whether a request's HEADERS may have this id: a new one is above all before it (RFC 9113, section
+// 5.1.1), which nghttp2 does not check.
+bool Session::OrderedId(int32_t id) {
+  if (id > highest_id_) {
+    highest_id_ = id;
+    return true;
+  }
+  return nghttp2_session_find_stream(session_, id) != nullptr;
+}
+
 int Session::OnBeginFrame(const nghttp2_frame_hd& frame) {
   switch (frame.type) {
     case NGHTTP2_DATA:
@@ -594,6 +620,9 @@ int Session::OnBeginFrame(const nghttp2_frame_hd& frame) {
       if ((frame.flags & NGHTTP2_FLAG_PADDED) != 0) return 0;
       return EmptyFrame(frame.length == 0 && (frame.flags & NGHTTP2_FLAG_END_STREAM) == 0);
     case NGHTTP2_HEADERS:
+      if (!client_ && !OrderedId(frame.stream_id)) {
+        return Abort("http2.violation.of.messaging.rule", NGHTTP2_PROTOCOL_ERROR);
+      }
       return EmptyFrame(frame.length == 0 && (frame.flags & NGHTTP2_FLAG_END_STREAM) == 0);
     case NGHTTP2_CONTINUATION:
       return EmptyFrame(frame.length == 0);
@@ -604,7 +633,8 @@ int Session::OnBeginFrame(const nghttp2_frame_hd& frame) {
       return 0;
     case NGHTTP2_WINDOW_UPDATE:
       if (++window_updates_ >
-          5 + 2 * (opened_streams_ + options_.max_window_updates_per_data_frame * data_frames_sent_)) {
+          5 + 2 * (opened_streams_ +
+                   options_.max_window_updates_per_data_frame * data_frames_sent_)) {
         return Abort("http2.inbound_window_update_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM);
       }
       return 0;
@@ -628,7 +658,8 @@ int Session::OnBeginHeaders(const nghttp2_frame& frame) {
   return 0;
 }
 
-int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_view value, uint8_t) {
+int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_view value,
+                     uint8_t) {
   if (current_ == nullptr) return 0;
   block_.bytes += name.size() + value.size();
   if (++block_.count > options_.max_headers_count || block_.bytes > options_.max_headers_bytes) {
@@ -639,7 +670,8 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
   Arena& arena = block_.headers.arena();
   if (name[0] == ':') {
     --block_.count;
-    if (name == ":status") return absl::SimpleAtoi(value, &block_.status) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (name == ":status")
+      return absl::SimpleAtoi(value, &block_.status) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     absl::string_view* place = name == ":method"      ? &block_.method
                                : name == ":scheme"    ? &block_.scheme
                                : name == ":authority" ? &block_.authority
@@ -656,7 +688,8 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
     if (options_.underscores == Options::Underscores::kDrop) return 0;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
-  block_.headers.AddView(id, id == HeaderId::kOther ? arena.Copy(name) : NameOf(id), arena.Copy(value));
+  block_.headers.AddView(id, id == HeaderId::kOther ? arena.Copy(name) : NameOf(id),
+                         arena.Copy(value));
   return 0;
 }
 
@@ -689,7 +722,8 @@ int Session::OnHeadersEnd(const nghttp2_frame& frame) {
   if (trailers) {
     stream->trailers_in_ = std::move(block_.headers);
   } else if (!stream->TakeBlock(std::exchange(block_, FieldBlock()))) {
-    if (!options_.stream_error_on_invalid) return Abort("http2.violation.of.messaging.rule", NGHTTP2_PROTOCOL_ERROR);
+    if (!options_.stream_error_on_invalid)
+      return Abort("http2.violation.of.messaging.rule", NGHTTP2_PROTOCOL_ERROR);
     stream->reset_in_ = ResetReason::kProtocolError;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_PROTOCOL_ERROR);
   }
@@ -703,7 +737,8 @@ int Session::OnFrame(const nghttp2_frame& frame) {
       return OnHeadersEnd(frame);
     case NGHTTP2_DATA: {
       if ((frame.hd.flags & NGHTTP2_FLAG_PADDED) != 0) {
-        const bool empty = frame.hd.length <= frame.data.padlen && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
+        const bool empty =
+            frame.hd.length <= frame.data.padlen && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
         if (const int rv = EmptyFrame(empty); rv != 0) return rv;
       }
       if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
@@ -728,7 +763,8 @@ int Session::OnFrame(const nghttp2_frame& frame) {
       if (!std::exchange(goaway_received_, true)) tell_goaway_ = true;
       return 0;
     case NGHTTP2_RST_STREAM:
-      if (StreamState* stream = Find(frame.hd.stream_id); stream != nullptr) stream->reset_by_peer_ = true;
+      if (StreamState* stream = Find(frame.hd.stream_id); stream != nullptr)
+        stream->reset_by_peer_ = true;
       return 0;
     default:
       return 0;
@@ -737,7 +773,8 @@ int Session::OnFrame(const nghttp2_frame& frame) {
 
 int Session::OnInvalidFrame(const nghttp2_frame&, int error) {
   const bool messaging = error == NGHTTP2_ERR_HTTP_MESSAGING;
-  if (!messaging && error != NGHTTP2_ERR_HTTP_HEADER) return 0;  // nghttp2 answers with RST_STREAM or GOAWAY itself
+  if (!messaging && error != NGHTTP2_ERR_HTTP_HEADER)
+    return 0;  // nghttp2 answers with RST_STREAM or GOAWAY itself
   if (options_.stream_error_on_invalid) return 0;
   return Abort(messaging ? "http2.violation.of.messaging.rule" : "http2.invalid.header.field",
                NGHTTP2_PROTOCOL_ERROR);
@@ -745,7 +782,8 @@ int Session::OnInvalidFrame(const nghttp2_frame&, int error) {
 
 int Session::OnData(int32_t id, absl::string_view data) {
   StreamState* const stream = Find(id);
-  if (stream == nullptr || stream->end_told_ || (stream->head_sent_ && stream->receiver() == nullptr)) {
+  if (stream == nullptr || stream->end_told_ ||
+      (stream->head_sent_ && stream->receiver() == nullptr)) {
     nghttp2_session_consume(session_, id, data.size());
     return 0;
   }
@@ -758,7 +796,8 @@ int Session::OnData(int32_t id, absl::string_view data) {
 void Session::CountClosed(const StreamState& stream) {
   ++closed_streams_;
   const bool unanswered = stream.reset_by_peer_ && !stream.head_sent_;
-  if (unanswered && clock_.Now() - stream.started_ <= options_.premature_reset_lifetime) ++premature_resets_;
+  if (unanswered && clock_.Now() - stream.started_ <= options_.premature_reset_lifetime)
+    ++premature_resets_;
   const uint64_t of = std::max<uint64_t>(closed_streams_, options_.premature_reset_streams);
   if (premature_resets_ > 0 && premature_resets_ * 2 >= of) {
     Abort("too_many_premature_resets", NGHTTP2_ENHANCE_YOUR_CALM);

@@ -1,8 +1,9 @@
-// What both sides of an HTTP/2 connection share: the nghttp2 session, its streams, the limits against floods.
+// What both sides of an HTTP/2 connection share: the nghttp2 session, its streams, the limits
+// against floods.
 //
-// nghttp2 forbids sending from inside its receive callbacks, so these only note what happened to each stream; Dispatch
-// tells the streams' receivers afterwards, and they may call anything. A stream that came and went within one Feed is
-// never told of.
+// nghttp2 forbids sending from inside its receive callbacks, so these only note what happened to
+// each stream; Dispatch tells the streams' receivers afterwards, and they may call anything. A
+// stream that came and went within one Feed is never told of.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -35,7 +36,8 @@ struct FieldBlock {
   int cookies = 0;
 };
 
-// A stream as the session sees it; pooled. Server and client derive the half that their callers see.
+// A stream as the session sees it; pooled. Server and client derive the half that their callers
+// see.
 class StreamState {
  public:
   virtual ~StreamState() = default;
@@ -59,34 +61,34 @@ class StreamState {
   friend class Session;
   // Tells body, trailers, end and reset to `to`, which Forget may make null meanwhile.
   void DeliverRest();
-  void Recycle();                       // back to the state of a new one
+  void Recycle();  // back to the state of a new one
 
   Session* session_ = nullptr;
-  StreamState* previous_ = nullptr;     // list of the session's streams
+  StreamState* previous_ = nullptr;  // list of the session's streams
   StreamState* next_ = nullptr;
-  int32_t id_ = -1;                     // -1: not sent yet
+  int32_t id_ = -1;  // -1: not sent yet
   base::Micros started_ = 0;
 
   // Received and not told yet.
   base::Buffer received_;
   std::optional<Trailers> trailers_in_;
   std::optional<ResetReason> reset_in_;
-  size_t unconsumed_ = 0;               // body bytes without credit, told or not
-  bool queued_ = false;                 // in Session::ready_
+  size_t unconsumed_ = 0;  // body bytes without credit, told or not
+  bool queued_ = false;    // in Session::ready_
   bool remote_ended_ = false;
   bool end_told_ = false;
-  bool closed_ = false;                 // nghttp2 forgot it
+  bool closed_ = false;  // nghttp2 forgot it
   bool reset_by_peer_ = false;
 
   // To be sent.
   base::Buffer pending_;
   std::unique_ptr<Trailers> trailers_out_;
-  bool head_sent_ = false;              // the final head, or the request's
-  bool local_end_ = false;              // nothing more comes from the owner
+  bool head_sent_ = false;  // the final head, or the request's
+  bool local_end_ = false;  // nothing more comes from the owner
   bool data_submitted_ = false;
-  bool deferred_ = false;               // nghttp2 waits for nghttp2_session_resume_data
-  bool blocked_ = false;                // pending_ went above kLowPending: OnWritable is owed
-  bool tell_writable_ = false;          // by the next Dispatch
+  bool deferred_ = false;       // nghttp2 waits for nghttp2_session_resume_data
+  bool blocked_ = false;        // pending_ went above kLowPending: OnWritable is owed
+  bool tell_writable_ = false;  // by the next Dispatch
 };
 
 class Session {
@@ -94,8 +96,8 @@ class Session {
   // What differs between the sides.
   class Side {
    public:
-    virtual StreamState* Accept(int32_t id) = 0;       // server: a request begins
-    virtual void Release(StreamState* stream) = 0;     // gives it back to the pool
+    virtual StreamState* Accept(int32_t id) = 0;    // server: a request begins
+    virtual void Release(StreamState* stream) = 0;  // gives it back to the pool
     virtual void NotifyOutput() = 0;
     virtual void OnGoAway() = 0;
     virtual void OnSettings() = 0;
@@ -118,13 +120,14 @@ class Session {
   // First a notice (servers), then the final GOAWAY.
   void Drain();
   bool finished() const;
-  bool usable() const;                                 // client: new streams may be opened
+  bool usable() const;  // client: new streams may be opened
 
-  // Sends a field block now: `nva` need not outlive the call. Returns the stream's id, negative on failure.
+  // Sends a field block now: `nva` need not outlive the call. Returns the stream's id, negative on
+  // failure.
   int32_t SendFields(StreamState* stream, const nghttp2_nv* nva, size_t count, bool end);
   void Add(StreamState* stream, int32_t id);
   void QueueReset(StreamState* stream, ResetReason reason);  // told at the next Dispatch
-  void Remove(StreamState* stream);                    // of one that was never sent
+  void Remove(StreamState* stream);                          // of one that was never sent
 
   size_t active() const { return active_; }
   nghttp2_session* raw() const { return session_; }
@@ -140,7 +143,7 @@ class Session {
   void Dispatch();
   void DispatchConnection();
   void Flush();
-  void Bury();                                         // gives closed streams back
+  void Bury();  // gives closed streams back
   absl::Status Fail(absl::string_view detail, uint32_t goaway_code);
   void Queue(StreamState* stream);
   void Resume(StreamState* stream);
@@ -149,8 +152,10 @@ class Session {
 
   // nghttp2's callbacks; each returns 0 or an NGHTTP2_ERR_*.
   int OnBeginFrame(const nghttp2_frame_hd& frame);
+  bool OrderedId(int32_t id);
   int OnBeginHeaders(const nghttp2_frame& frame);
-  int OnField(const nghttp2_frame& frame, absl::string_view name, absl::string_view value, uint8_t flags);
+  int OnField(const nghttp2_frame& frame, absl::string_view name, absl::string_view value,
+              uint8_t flags);
   int OnInvalidField();
   int OnFrame(const nghttp2_frame& frame);
   int OnInvalidFrame(const nghttp2_frame& frame, int error);
@@ -174,20 +179,20 @@ class Session {
   nghttp2_session* session_ = nullptr;
   StreamState* streams_ = nullptr;
   size_t active_ = 0;
-  std::vector<StreamState*> ready_;                    // something to tell
-  std::vector<uint64_t> pongs_;                        // to be told, as are:
+  std::vector<StreamState*> ready_;  // something to tell
+  std::vector<uint64_t> pongs_;      // to be told, as are:
   bool tell_goaway_ = false;
   bool tell_settings_ = false;
-  std::vector<StreamState*> closed_;                   // to be buried
-  StreamState* current_ = nullptr;                     // whose fields are being read
+  std::vector<StreamState*> closed_;  // to be buried
+  StreamState* current_ = nullptr;    // whose fields are being read
   FieldBlock block_;
 
-  absl::Status failure_;                               // not OK: the connection is dead
+  absl::Status failure_;  // not OK: the connection is dead
   absl::string_view abort_detail_;
   uint32_t abort_code_ = 0;
   bool dispatching_ = false;
   bool output_noted_ = false;
-  bool held_ = false;                                  // a full out() holds DATA back
+  bool held_ = false;  // a full out() holds DATA back
   bool settings_received_ = false;
   bool goaway_received_ = false;
   bool eof_ = false;
@@ -198,6 +203,7 @@ class Session {
   uint32_t outbound_control_frames_ = 0;
   uint32_t empty_frames_ = 0;
   uint64_t opened_streams_ = 0;
+  int32_t highest_id_ = 0;  // of a request so far; server side
   uint64_t priority_frames_ = 0;
   uint64_t window_updates_ = 0;
   uint64_t data_frames_sent_ = 0;
