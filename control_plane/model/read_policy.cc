@@ -233,7 +233,7 @@ void ReadMtls(const v1::Mtls& in, const Path& at, Checker& check, WorkloadSettin
 }
 
 void ReadEgress(const v1::Egress& in, const Path& at, Checker& check, WorkloadSettings* out) {
-  if (!in.services().empty()) out->egress.emplace();
+  std::vector<std::string> patterns;
   for (int i = 0; i < in.services_size(); ++i) {
     std::string pattern = ReadServicePattern(in.services(i));
     if (pattern.empty()) {
@@ -242,8 +242,9 @@ void ReadEgress(const v1::Egress& in, const Path& at, Checker& check, WorkloadSe
                                "\" is not name, namespace/name, namespace/*, ./* or */*"));
       continue;
     }
-    out->egress->push_back(std::move(pattern));
+    patterns.push_back(std::move(pattern));
   }
+  if (!in.services().empty()) out->egress = std::move(patterns);
   if (in.unlisted() == v1::Egress::ALLOW) out->allow_unlisted = true;
   if (in.unlisted() == v1::Egress::DENY) out->allow_unlisted = false;
 }

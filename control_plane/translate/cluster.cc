@@ -152,6 +152,18 @@ cluster::Cluster FixedCluster(std::string name, const std::string& host, uint16_
   return out;
 }
 
+bool SpansToCollector(const model::MeshConfig& mesh) {
+  return mesh.tracing.has_value() && mesh.tracing->collector.has_value();
+}
+
+// Null: nowhere.
+const model::HostPort* SpanAddress(const model::MeshConfig& mesh) {
+  if (!mesh.tracing.has_value()) return nullptr;
+  const std::optional<model::HostPort>& collector = mesh.tracing->collector;
+  if (collector.has_value()) return &*collector;
+  return mesh.control_address.has_value() ? &*mesh.control_address : nullptr;
+}
+
 }  // namespace
 
 std::string InboundClusterName(uint16_t port) { return absl::StrCat("inbound:", port); }
@@ -236,18 +248,18 @@ cluster::Cluster BlackholeCluster() {
 }
 
 std::optional<std::string> SpanClusterName(const model::MeshConfig& mesh) {
-  if (!mesh.tracing.has_value()) return std::nullopt;
-  if (mesh.tracing->collector.has_value()) return kCollectorCluster;
-  if (mesh.control_address.has_value()) return kControlCluster;
-  return std::nullopt;
+  if (SpanAddress(mesh) == nullptr) return std::nullopt;
+  return SpansToCollector(mesh) ? kCollectorCluster : kControlCluster;
 }
 
 cluster::Cluster SpanCluster(const model::MeshConfig& mesh) {
-  const std::optional<model::HostPort>& collector = mesh.tracing->collector;
-  const model::HostPort& to = collector ? *collector : *mesh.control_address;
-  cluster::Cluster out = FixedCluster(*SpanClusterName(mesh), to.host, to.port);
+  const model::HostPort* const to = SpanAddress(mesh);
+  if (to == nullptr) return {};
+  const bool collector = SpansToCollector(mesh);
+  cluster::Cluster out =
+      FixedCluster(collector ? kCollectorCluster : kControlCluster, to->host, to->port);
   SetHttp(Http::kHttp2, &out);
-  if (collector.has_value()) return out;
+  if (collector) return out;
   SetClientTls({.sans = {SpiffeId(mesh, "heddle-system", "heddle-control")},
                 .san_prefix = {},
                 .sni = {},

@@ -86,7 +86,7 @@ void AddAccessLog(const Reporter& reporter, Message* out) {
 
 void SetTracing(const Reporter& reporter, HttpConnectionManager* out) {
   const std::optional<std::string> to = SpanClusterName(reporter.mesh);
-  if (!to.has_value()) return;
+  if (!to.has_value() || !reporter.mesh.tracing.has_value()) return;
   HttpConnectionManager::Tracing* const tracing = out->mutable_tracing();
   tracing->mutable_client_sampling()->set_value(100);
   tracing->mutable_random_sampling()->set_value(reporter.mesh.tracing->sampling_percent);

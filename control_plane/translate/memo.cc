@@ -1,6 +1,7 @@
 #include "control_plane/translate/memo.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 
@@ -25,7 +26,7 @@ ResourceRef Memo::Get(const model::Digest& key, const std::function<ResourceRef(
 void Memo::Sweep() {
   // Held elsewhere when there are more references than the two maps'. Several keys may lead to one
   // resource.
-  absl::flat_hash_map<const Resource*, long> own;
+  absl::flat_hash_map<const Resource*, int64_t> own;
   for (const auto& [key, one] : by_arguments_) ++own[one.get()];
   for (const auto& [key, one] : by_content_) ++own[one.get()];
   const auto unused = [&](const auto& entry) {

@@ -18,8 +18,7 @@ SCENARIO("durations are written as the Gateway API writes them") {
                                                    {"1h2m3s4ms", absl::Milliseconds(3723004)},
                                                    {"99999s", absl::Seconds(99999)}}) {
     CAPTURE(c.text);
-    REQUIRE(ParseDuration(c.text).has_value());
-    REQUIRE(*ParseDuration(c.text) == c.value);
+    REQUIRE(ParseDuration(c.text) == c.value);
   }
   for (const char* text :
        {"", "1", "s", "1.5s", "-1s", "100000s", "1s2s3s4s5s", "1s ", "1d", "inf"}) {
