@@ -59,6 +59,19 @@ _FLAVOURS = {
     "static": _STATIC_LINKOPTS,
 }
 
+# A test's own code is compiled for speed of compiling: its libraries are what is measured and released.
+_TEST_COPTS = select({
+    "//tools/bazel:opt": ["-O1"],
+    "//tools/bazel:sanitizer": ["-O0"],
+    "//conditions:default": [],
+})
+
+# Generated code is Protobuf's to check, and instrumented it takes longest of all to compile.
+_GENERATED_COPTS = ["-w"] + select({
+    "//tools/bazel:sanitizer": ["-fno-sanitize=all"],
+    "//conditions:default": [],
+})
+
 def heddle_library(name, srcs = [], hdrs = [], deps = [], visibility = ["//visibility:public"], **kwargs):
     """A library of ours: includes are written from the root of the tree."""
     native.cc_library(
@@ -89,6 +102,7 @@ def heddle_test(name, srcs = [], deps = [], link = "static", size = "small", lin
         name = name,
         srcs = srcs,
         deps = deps + ["//tools/bazel:catch_main"],
+        copts = _TEST_COPTS,
         linkopts = linkopts + _FLAVOURS[link],
         linkstatic = True,
         size = size,
@@ -162,7 +176,7 @@ def heddle_proto_library(name, srcs, deps = [], grpc = False, visibility = ["//v
         name = name,
         srcs = [s + ".pb.cc" for s in stems],
         hdrs = [s + ".pb.h" for s in stems],
-        copts = ["-w"],
+        copts = _GENERATED_COPTS,
         features = ["-layering_check", "-parse_headers"],
         linkstatic = True,
         visibility = visibility,
@@ -182,7 +196,7 @@ def heddle_proto_library(name, srcs, deps = [], grpc = False, visibility = ["//v
         name = name + "_grpc",
         srcs = [s + ".grpc.pb.cc" for s in stems],
         hdrs = [s + ".grpc.pb.h" for s in stems],
-        copts = ["-w"],
+        copts = _GENERATED_COPTS,
         features = ["-layering_check", "-parse_headers"],
         linkstatic = True,
         visibility = visibility,
