@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::array<bool, 256> BuildCharacters() {
   std::array<bool, 256> table{};
-  for (const char c : absl::string_view("-._~!$&'()*+,;=%:[]")) table[static_cast<unsigned char>(c)] = true;
+  for (const char c : absl::string_view("-._~!$&'()*+,;=%:[]"))
+    table[static_cast<unsigned char>(c)] = true;
   for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
   for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
   for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;

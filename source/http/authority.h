@@ -5,7 +5,8 @@
 
 namespace heddle::http {
 
-// RFC 3986 unreserved, sub-delims, percent-encoding, port and IP literal, at least one; no userinfo.
+// RFC 3986 unreserved, sub-delims, percent-encoding, port and IP literal, at least one; no
+// userinfo.
 bool ValidAuthority(absl::string_view text);
 
 }  // namespace heddle::http

@@ -78,15 +78,18 @@ constexpr std::array<absl::string_view, kNames> kTexts = {
     "x-request-id",
 };
 
-// A perfect hash: the length and three characters, times a seed, give one of 256 slots. After a change of the table the
-// static_assert below may ask for another seed (any odd number that it accepts).
+// A perfect hash: the length and three characters, times a seed, give one of 256 slots. After a
+// change of the table the static_assert below may ask for another seed (any odd number that it
+// accepts).
 constexpr size_t kSlots = 256;
 constexpr size_t kLongestName = 40;
 constexpr uint32_t kSeed = 0xb43ce7fb;
 
 constexpr size_t SlotOf(absl::string_view name) {
   const size_t n = name.size();
-  const auto byte = [name](size_t at) { return static_cast<uint32_t>(static_cast<unsigned char>(name[at])); };
+  const auto byte = [name](size_t at) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(name[at]));
+  };
   const uint32_t key =
       byte(n / 2) | byte(n - 1) << 8 | byte(n * 3 / 4) << 16 | static_cast<uint32_t>(n) << 24;
   return key * kSeed >> 24;
@@ -189,7 +192,8 @@ Arena& Arena::operator=(Arena&& other) noexcept {
 
 char* Arena::Allocate(size_t bytes) {
   if (bytes > room_) {
-    size_t wanted = blocks_ == nullptr ? kFirstBlockBytes : std::min(2 * blocks_->bytes, kLargestDoubling);
+    size_t wanted =
+        blocks_ == nullptr ? kFirstBlockBytes : std::min(2 * blocks_->bytes, kLargestDoubling);
     wanted = std::max(wanted, bytes + sizeof(Block));
     void* memory = wanted == kFirstBlockBytes ? free_blocks.Take() : std::malloc(wanted);
     HEDDLE_CHECK(memory != nullptr) << "out of memory";
@@ -214,7 +218,8 @@ Headers Headers::Copy() const {
   Headers copy;
   copy.entries_.reserve(entries_.size());
   for (const Entry& e : entries_) {
-    copy.AddView(e.id, e.id == HeaderId::kOther ? copy.arena_.Copy(e.name) : NameOf(e.id), copy.arena_.Copy(e.value));
+    copy.AddView(e.id, e.id == HeaderId::kOther ? copy.arena_.Copy(e.name) : NameOf(e.id),
+                 copy.arena_.Copy(e.value));
   }
   return copy;
 }
@@ -224,17 +229,21 @@ void Headers::Add(absl::string_view name, absl::string_view value) {
   AddView(id, id == HeaderId::kOther ? arena_.Copy(name) : NameOf(id), arena_.Copy(value));
 }
 
-void Headers::Add(HeaderId id, absl::string_view value) { AddView(id, NameOf(id), arena_.Copy(value)); }
+void Headers::Add(HeaderId id, absl::string_view value) {
+  AddView(id, NameOf(id), arena_.Copy(value));
+}
 
 void Headers::AddLowering(absl::string_view name, absl::string_view value) {
   char* lowered = arena_.Allocate(name.size());
-  for (size_t i = 0; i < name.size(); ++i) lowered[i] = absl::ascii_tolower(static_cast<unsigned char>(name[i]));
+  for (size_t i = 0; i < name.size(); ++i)
+    lowered[i] = absl::ascii_tolower(static_cast<unsigned char>(name[i]));
   const absl::string_view text(lowered, name.size());
   AddView(IdOf(text), text, arena_.Copy(value));
 }
 
 void Headers::Set(HeaderId id, absl::string_view value) {
-  const absl::string_view copy = arena_.Copy(value);  // before Remove: `value` may be a view of what goes
+  const absl::string_view copy =
+      arena_.Copy(value);  // before Remove: `value` may be a view of what goes
   Remove(id);
   AddView(id, NameOf(id), copy);
 }
@@ -293,7 +302,8 @@ size_t Headers::Remove(HeaderId id) {
 
 size_t Headers::Remove(absl::string_view name) {
   if (const HeaderId id = IdOf(name); id != HeaderId::kOther) return Remove(id);
-  return RemoveWhere(entries_, [name](const Entry& e) { return e.id == HeaderId::kOther && e.name == name; });
+  return RemoveWhere(entries_,
+                     [name](const Entry& e) { return e.id == HeaderId::kOther && e.name == name; });
 }
 
 size_t Headers::bytes() const {

@@ -1,8 +1,8 @@
 // Header fields of one message, and the heads built on them.
 //
-// Names are lower case. Text lives in an arena that belongs to the Headers, so views stay valid until the Headers
-// is destroyed or moved from (a move keeps them valid in the new owner). Common names have a small integer id: the
-// request path compares integers.
+// Names are lower case. Text lives in an arena that belongs to the Headers, so views stay valid
+// until the Headers is destroyed or moved from (a move keeps them valid in the new owner). Common
+// names have a small integer id: the request path compares integers.
 //
 //   RequestHead head;
 //   head.headers.Add("x-request-id", id);
@@ -19,7 +19,8 @@
 
 namespace heddle::http {
 
-// Names the proxy itself looks at. The table of texts stands in headers.cc in this order. kOther: look at the name.
+// Names the proxy itself looks at. The table of texts stands in headers.cc in this order. kOther:
+// look at the name.
 enum class HeaderId : uint8_t {
   kOther,
   kAccept,
@@ -82,11 +83,11 @@ enum class HeaderId : uint8_t {
   kCount,
 };
 
-HeaderId IdOf(absl::string_view lower_case_name);     // kOther when not in the table; no allocation
-absl::string_view NameOf(HeaderId id);                // static text; not for kOther
+HeaderId IdOf(absl::string_view lower_case_name);  // kOther when not in the table; no allocation
+absl::string_view NameOf(HeaderId id);             // static text; not for kOther
 
-// Bump allocator of one message. Grows by doubling blocks; the first is 2 KiB (a usual head and what is added to it) and
-// comes from a per-thread free list.
+// Bump allocator of one message. Grows by doubling blocks; the first is 2 KiB (a usual head and
+// what is added to it) and comes from a per-thread free list.
 class Arena {
  public:
   Arena() = default;
@@ -107,7 +108,7 @@ class Headers {
  public:
   struct Entry {
     HeaderId id;
-    absl::string_view name;    // lower case
+    absl::string_view name;  // lower case
     absl::string_view value;
   };
   using Entries = absl::InlinedVector<Entry, 16>;
@@ -122,7 +123,8 @@ class Headers {
   void Add(HeaderId id, absl::string_view value);
   // `name` lowered while copying: for parsers and configured names.
   void AddLowering(absl::string_view name, absl::string_view value);
-  // Without a copy: both views point into arena() or are static; `name` is lower case and `id` is its IdOf.
+  // Without a copy: both views point into arena() or are static; `name` is lower case and `id` is
+  // its IdOf.
   void AddView(HeaderId id, absl::string_view name, absl::string_view value) {
     entries_.push_back(Entry{id, name, value});
   }
@@ -134,14 +136,14 @@ class Headers {
   std::optional<absl::string_view> Get(absl::string_view name) const;
   std::string GetAll(absl::string_view name) const;
   bool Has(HeaderId id) const { return Get(id).has_value(); }
-  size_t Remove(HeaderId id);                     // how many fields went
+  size_t Remove(HeaderId id);  // how many fields went
   size_t Remove(absl::string_view name);
 
   const Entries& entries() const { return entries_; }
   Entries& mutable_entries() { return entries_; }
   bool empty() const { return entries_.empty(); }
   size_t size() const { return entries_.size(); }
-  size_t bytes() const;                            // sum of name + value
+  size_t bytes() const;  // sum of name + value
   Arena& arena() { return arena_; }
 
  private:
@@ -150,17 +152,19 @@ class Headers {
 };
 
 enum class Protocol : uint8_t { kHttp10, kHttp11, kHttp2 };
-absl::string_view ProtocolName(Protocol p);        // "HTTP/1.1"
+absl::string_view ProtocolName(Protocol p);  // "HTTP/1.1"
 
-// A request's head. `headers` holds no pseudo-headers and no host field: authority is the one place for it.
+// A request's head. `headers` holds no pseudo-headers and no host field: authority is the one place
+// for it.
 struct RequestHead {
-  absl::string_view method;      // views into headers.arena(), or static text
+  absl::string_view method;  // views into headers.arena(), or static text
   absl::string_view scheme;
   absl::string_view authority;
-  absl::string_view path;        // with query; "*" for OPTIONS *, empty for CONNECT
-  absl::string_view protocol;    // extended CONNECT (RFC 8441) or HTTP/1 upgrade token ("websocket"); else empty
+  absl::string_view path;  // with query; "*" for OPTIONS *, empty for CONNECT
+  absl::string_view
+      protocol;  // extended CONNECT (RFC 8441) or HTTP/1 upgrade token ("websocket"); else empty
   Protocol version = Protocol::kHttp11;
-  bool keep_alive = true;        // HTTP/1: what the message asked of the connection
+  bool keep_alive = true;  // HTTP/1: what the message asked of the connection
   Headers headers;
 
   void SetMethod(absl::string_view v) { method = headers.arena().Copy(v); }
@@ -169,13 +173,13 @@ struct RequestHead {
   void SetPath(absl::string_view v) { path = headers.arena().Copy(v); }
   bool upgrade() const { return !protocol.empty(); }
   absl::string_view path_without_query() const;
-  absl::string_view query() const;                 // without '?', empty when none
-  bool grpc() const;                               // content-type application/grpc[+...]
-  RequestHead Copy() const;                        // for retries and mirrors
+  absl::string_view query() const;  // without '?', empty when none
+  bool grpc() const;                // content-type application/grpc[+...]
+  RequestHead Copy() const;         // for retries and mirrors
 };
 
 struct ResponseHead {
-  int status = 0;                // 100..599
+  int status = 0;  // 100..599
   Protocol version = Protocol::kHttp11;
   bool keep_alive = true;
   Headers headers;

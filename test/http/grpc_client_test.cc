@@ -1,12 +1,10 @@
-#include "source/http/grpc/client.h"
-
+#include <catch2/catch.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <catch2/catch.hpp>
-
+#include "source/http/grpc/client.h"
 #include "source/http/grpc/frame.h"
 #include "source/http/h2/codec.h"
 #include "source/net/listener.h"
@@ -28,7 +26,8 @@ class WireServer : private net::ConnectionEvents, private event::EndOfIteration 
         loop_(loop),
         listener_(loop, *net::Listen(*net::Address::FromIp("127.0.0.1", 0)), {},
                   [this](int fd, const net::Address& from) {
-                    connection_ = net::Connection::Accepted(loop_, fd, net::MakePlainTransport(), from, {}, this);
+                    connection_ = net::Connection::Accepted(loop_, fd, net::MakePlainTransport(),
+                                                            from, {}, this);
                   }) {}
   const net::Address& address() const { return listener_.address(); }
   void Touch() { loop_.MarkDirty(this); }
@@ -88,7 +87,8 @@ std::string Framed(absl::string_view message) {
   return out.ToString();
 }
 
-void Answer(Served& s, std::vector<std::string> messages, const std::string& code, const std::string& text = "") {
+void Answer(Served& s, std::vector<std::string> messages, const std::string& code,
+            const std::string& text = "") {
   s.stream->SendHead(Served::Head(200, {{"content-type", "application/grpc"}}), false);
   for (const std::string& m : messages) s.SendBody(Framed(m), false);
   Trailers trailers;
@@ -116,11 +116,12 @@ TEST_CASE("a unary call sends one message and gets one") {
   auto client = f.Connect();
   std::optional<Status> status;
   std::string reply;
-  client->Unary({.path = "/p.S/M", .metadata = {{"Authorization", "Bearer x"}}, .timeout = absl::Seconds(3)}, "request",
-                [&](const Status& s, std::string r) {
-                  status = s;
-                  reply = std::move(r);
-                });
+  client->Unary(
+      {.path = "/p.S/M", .metadata = {{"Authorization", "Bearer x"}}, .timeout = absl::Seconds(3)},
+      "request", [&](const Status& s, std::string r) {
+        status = s;
+        reply = std::move(r);
+      });
   CHECK_FALSE(status);
   REQUIRE(RunUntil(f.loop, [&] { return status.has_value(); }));
   CHECK(status->ok());
@@ -128,7 +129,8 @@ TEST_CASE("a unary call sends one message and gets one") {
   CHECK(f.server.peer.last().Text() ==
         "POST http://" + f.server.address().ToString() +
             " /p.S/M content-type=application/grpc te=trailers user-agent=heddle grpc-timeout=3000m"
-            " authorization=Bearer x body:" + Framed("request") + " end");
+            " authorization=Bearer x body:" +
+            Framed("request") + " end");
   CHECK(f.listener.connected == 1);
   CHECK(RunUntil(f.loop, [&] { return client->active_calls() == 0; }));
 }
@@ -140,7 +142,9 @@ TEST_CASE("a stream carries messages both ways until the server ends it") {
   Call* handle = client->Start({.path = "/p.S/M"}, &call);
   handle->Send("one");
   handle->Send("two");
-  REQUIRE(RunUntil(f.loop, [&] { return !f.server.peer.requests.empty() && f.server.peer.last().body.size() == 16; }));
+  REQUIRE(RunUntil(f.loop, [&] {
+    return !f.server.peer.requests.empty() && f.server.peer.last().body.size() == 16;
+  }));
   Served& s = f.server.peer.last();
   CHECK(s.body == Framed("one") + Framed("two"));
   s.stream->SendHead(Served::Head(200), false);
@@ -171,7 +175,8 @@ TEST_CASE("a large message passes the windows") {
   };
   auto client = f.Connect();
   std::string reply;
-  client->Unary({.path = "/p.S/M"}, big, [&](const Status&, std::string r) { reply = std::move(r); });
+  client->Unary({.path = "/p.S/M"}, big,
+                [&](const Status&, std::string r) { reply = std::move(r); });
   REQUIRE(RunUntil(f.loop, [&] { return !reply.empty(); }));
   CHECK(reply == big);
 }
@@ -222,7 +227,8 @@ TEST_CASE("calls end with the reason") {
     client->Start({.path = "/", .timeout = absl::Milliseconds(20)}, &call);
     REQUIRE(RunUntil(f.loop, [&] { return call.done == 1; }));
     CHECK(call.status->code == Code::kDeadlineExceeded);
-    REQUIRE(RunUntil(f.loop, [&] { return !f.server.peer.requests.empty() && f.server.peer.last().reset; }));
+    REQUIRE(RunUntil(
+        f.loop, [&] { return !f.server.peer.requests.empty() && f.server.peer.last().reset; }));
   }
   SECTION("a lost connection") {
     client->Start({.path = "/"}, &call);
@@ -263,10 +269,12 @@ TEST_CASE("calls beyond the server's limit wait for their place") {
   };
   auto client = f.Connect();
   int replies = 0;
-  client->Unary({.path = "/0"}, "", [&](const Status& s, std::string) { replies += s.ok() ? 1 : 0; });
+  client->Unary({.path = "/0"}, "",
+                [&](const Status& s, std::string) { replies += s.ok() ? 1 : 0; });
   REQUIRE(RunUntil(f.loop, [&] { return replies == 1; }));
   for (int i = 0; i < 5; ++i) {
-    client->Unary({.path = "/n"}, "", [&](const Status& s, std::string) { replies += s.ok() ? 1 : 0; });
+    client->Unary({.path = "/n"}, "",
+                  [&](const Status& s, std::string) { replies += s.ok() ? 1 : 0; });
   }
   REQUIRE(RunUntil(f.loop, [&] { return replies == 6; }));
 }
@@ -306,8 +314,8 @@ TEST_CASE("nobody there is a closed connection, told from the loop") {
 
 TEST_CASE("a server that answers no ping is given up") {
   Fixture f;
-  auto client =
-      f.Connect({.keepalive_interval = absl::Milliseconds(10), .keepalive_timeout = absl::Milliseconds(20)});
+  auto client = f.Connect(
+      {.keepalive_interval = absl::Milliseconds(10), .keepalive_timeout = absl::Milliseconds(20)});
   Recorder call;
   client->Start({.path = "/"}, &call);
   REQUIRE(RunUntil(f.loop, [&] { return !f.server.peer.requests.empty(); }));

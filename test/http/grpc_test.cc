@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "source/http/grpc/frame.h"
 #include "source/http/grpc/status.h"
@@ -39,9 +38,11 @@ std::vector<std::string> Deframe(absl::string_view bytes, size_t cut, size_t lim
 }
 
 TEST_CASE("messages are found however they are cut") {
-  const std::string bytes = Framed("one") + Framed("") + Framed(std::string(900, 'x')) + Framed("four");
+  const std::string bytes =
+      Framed("one") + Framed("") + Framed(std::string(900, 'x')) + Framed("four");
   for (const size_t cut : {1, 2, 3, 7, 4096}) {
-    CHECK(Deframe(bytes, cut) == std::vector<std::string>{"one", "", std::string(900, 'x'), "four"});
+    CHECK(Deframe(bytes, cut) ==
+          std::vector<std::string>{"one", "", std::string(900, 'x'), "four"});
     CHECK(Deframe(bytes.substr(0, 10), cut) == std::vector<std::string>{"one", "more"});
   }
 }
@@ -50,25 +51,32 @@ TEST_CASE("messages that cannot be are refused before they are buffered") {
   for (const size_t cut : {1, 2, 3, 7, 4096}) {
     CHECK(Deframe(Framed("ok") + Framed(std::string(1001, 'x')).substr(0, 5), cut) ==
           std::vector<std::string>{"ok", "error RESOURCE_EXHAUSTED"});
-    CHECK(Deframe(std::string("\0\xff\xff\xff\xff", 5), cut) == std::vector<std::string>{"error RESOURCE_EXHAUSTED"});
-    CHECK(Deframe(std::string("\1\0\0\0\1x", 6), cut) == std::vector<std::string>{"error UNIMPLEMENTED"});
-    CHECK(Deframe(std::string("\x80\0\0\0\1x", 6), cut) == std::vector<std::string>{"error INTERNAL"});
+    CHECK(Deframe(std::string("\0\xff\xff\xff\xff", 5), cut) ==
+          std::vector<std::string>{"error RESOURCE_EXHAUSTED"});
+    CHECK(Deframe(std::string("\1\0\0\0\1x", 6), cut) ==
+          std::vector<std::string>{"error UNIMPLEMENTED"});
+    CHECK(Deframe(std::string("\x80\0\0\0\1x", 6), cut) ==
+          std::vector<std::string>{"error INTERNAL"});
   }
 }
 
 TEST_CASE("codes map to and from HTTP") {
-  const std::vector<std::pair<int, int>> from_http = {{400, 13}, {401, 16}, {403, 7},  {404, 12}, {429, 14},
-                                                      {502, 14}, {503, 14}, {504, 14}, {500, 2},  {418, 2}};
+  const std::vector<std::pair<int, int>> from_http = {{400, 13}, {401, 16}, {403, 7},  {404, 12},
+                                                      {429, 14}, {502, 14}, {503, 14}, {504, 14},
+                                                      {500, 2},  {418, 2}};
   for (const auto& [http, code] : from_http) CHECK(static_cast<int>(CodeOfHttp(http)) == code);
-  const int to_http[] = {200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401};
-  for (int code = 0; code <= 16; ++code) CHECK(HttpOfCode(static_cast<Code>(code)) == to_http[code]);
+  const int to_http[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                         400, 409, 400, 501, 500, 503, 500, 401};
+  for (int code = 0; code <= 16; ++code)
+    CHECK(HttpOfCode(static_cast<Code>(code)) == to_http[code]);
   CHECK(CodeName(Code::kUnavailable) == "UNAVAILABLE");
 }
 
 TEST_CASE("messages survive percent-encoding") {
   CHECK(EncodeMessage("plain text") == "plain text");
   CHECK(EncodeMessage("50%\n\xc3\xa9") == "50%25%0A%C3%A9");
-  for (const std::string text : {"", "a%b", "\n", "\xff\x00 x", "%41"}) CHECK(DecodeMessage(EncodeMessage(text)) == text);
+  for (const std::string text : {"", "a%b", "\n", "\xff\x00 x", "%41"})
+    CHECK(DecodeMessage(EncodeMessage(text)) == text);
   CHECK(DecodeMessage("a%4") == "a%4");
   CHECK(DecodeMessage("a%zz%41") == "a%zzA");
 }

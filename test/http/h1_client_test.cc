@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "source/http/h1/codec.h"
@@ -15,7 +14,9 @@ using h1::Options;
 constexpr size_t kCuts[] = {1, 2, 3, 7, 4096};
 
 ClientPeer::Make Maker(const Options& options = {}) {
-  return [options](base::Buffer* out, ClientEvents* e) { return h1::MakeClientCodec(options, out, e); };
+  return [options](base::Buffer* out, ClientEvents* e) {
+    return h1::MakeClientCodec(options, out, e);
+  };
 }
 
 TEST_CASE("requests are framed by what is known of them") {
@@ -27,18 +28,35 @@ TEST_CASE("requests are framed by what is known of them") {
   };
   const std::vector<Case> cases = {
       {"GET", "/x?y", {{"a", "b"}}, {}, "GET /x?y HTTP/1.1\r\nhost: a\r\na: b\r\n\r\n"},
-      {"GET", "/", {{"content-length", "0"}}, {}, "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"},
+      {"GET",
+       "/",
+       {{"content-length", "0"}},
+       {},
+       "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"},
       {"POST", "/", {}, {}, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"},
       {"DELETE", "/", {}, {}, "DELETE / HTTP/1.1\r\nhost: a\r\n\r\n"},
       {"OPTIONS", "*", {}, {}, "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"},
-      {"POST", "/", {{"content-length", "4"}}, {"bo", "dy"},
+      {"POST",
+       "/",
+       {{"content-length", "4"}},
+       {"bo", "dy"},
        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody"},
-      {"POST", "/", {}, {"bo", "dy"},
-       "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"},
-      {"GET", "/",
-       {{"connection", "x"}, {"host", "b"}, {"upgrade", "x"}, {"keep-alive", "1"}, {"transfer-encoding", "x"},
+      {"POST",
+       "/",
+       {},
+       {"bo", "dy"},
+       "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
+       "chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"},
+      {"GET",
+       "/",
+       {{"connection", "x"},
+        {"host", "b"},
+        {"upgrade", "x"},
+        {"keep-alive", "1"},
+        {"transfer-encoding", "x"},
         {"te", "trailers"}},
-       {}, "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n"},
+       {},
+       "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n"},
   };
   for (const Case& c : cases) {
     ClientPeer client(Maker());
@@ -59,23 +77,31 @@ TEST_CASE("responses are read the same however they are cut") {
     bool eof = false;
   };
   const std::vector<Case> cases = {
-      {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nhi", "200 content-length=2 x=y body:hi end"},
+      {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nhi",
+       "200 content-length=2 x=y body:hi end"},
       {"GET", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", "200 content-length=0 end"},
       {"GET", "HTTP/1.1 200 Fine by me\r\ncontent-length: 0\r\n\r\n", "200 content-length=0 end"},
-      {"GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: y\r\n\r\n", "200 body:hi end"},
+      {"GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: y\r\n\r\n",
+       "200 body:hi end"},
       {"HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n", "200 content-length=10 end"},
       {"HEAD", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "200 end"},
-      {"GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n", "304 content-length=10 end"},
+      {"GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n",
+       "304 content-length=10 end"},
       {"GET", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", "204 end"},
-      {"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+      {"GET",
+       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 "
+       "No\r\n\r\n",
        "100 103 link=x 204 end"},
-      {"GET", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi", "200 content-length=2 body:hi end",
+      {"GET", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi",
+       "200 content-length=2 body:hi end", false},
+      {"GET", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", "200 content-length=2 body:hi end",
        false},
-      {"GET", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", "200 content-length=2 body:hi end", false},
       {"GET", "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi",
        "200 content-length=2 body:hi end", true},
       {"GET", "HTTP/1.1 200 OK\r\n\r\nuntil the end", "200 body:until the end end", false, true},
-      {"GET", "HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\nupgrade: h2c\r\ncontent-length: 0\r\n\r\n",
+      {"GET",
+       "HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\nupgrade: "
+       "h2c\r\ncontent-length: 0\r\n\r\n",
        "200 content-length=0 end"},
   };
   for (const Case& c : cases) {
@@ -102,12 +128,16 @@ TEST_CASE("responses that two parsers could read in two ways are refused") {
   const std::vector<Case> cases = {
       {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n", kBoth},
       {"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", "http1.invalid_transfer_encoding"},
-      {"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", "http1.invalid_transfer_encoding"},
-      {"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "http1.transfer_encoding_not_allowed"},
+      {"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+       "http1.invalid_transfer_encoding"},
+      {"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+       "http1.transfer_encoding_not_allowed"},
       {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nhi", kCodec},
       {"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nhi", kCodec},
-      {"HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nhi", "http1.content_length_not_allowed"},
-      {"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n", "http1.transfer_encoding_not_allowed"},
+      {"HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nhi",
+       "http1.content_length_not_allowed"},
+      {"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+       "http1.transfer_encoding_not_allowed"},
       {"HTTP/1.1 103 Early\r\ncontent-length: 2\r\n\r\nhi", "http1.content_length_not_allowed"},
       {"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", kCodec},
       {"HTTP/1.1 200 OK\ncontent-length: 0\n\n", kCodec},
@@ -147,8 +177,9 @@ TEST_CASE("a response head over the limit is too large") {
 }
 
 TEST_CASE("a connection that ends takes its stream with it") {
-  for (const std::string input : {"", "HTTP/1.1 20", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhi",
-                                  "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhi"}) {
+  for (const std::string input :
+       {"", "HTTP/1.1 20", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhi"}) {
     ClientPeer client(Maker());
     Asked* a = client.Get();
     client.Feed(input);
@@ -174,16 +205,21 @@ TEST_CASE("a response before the end of its request leaves the connection unfit 
   CHECK(client.codec->active_streams() == 0);
 }
 
-TEST_CASE("an upgrade becomes a tunnel when it is accepted, and what was sent early waits for that") {
+TEST_CASE(
+    "an upgrade becomes a tunnel when it is accepted, and what was sent early waits for that") {
   RequestHead head = ClientPeer::Head("GET", "/chat");
   head.protocol = "websocket";
   for (const size_t cut : kCuts) {
     ClientPeer client(Maker());
     Asked* a = client.Ask(head, false);
     a->SendBody("early", false);
-    CHECK(client.TakeOutput() == "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    CHECK(client.TakeOutput() ==
+          "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     CHECK(a->stream->Pending() == 5);
-    client.Feed("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw\r\n", cut);
+    client.Feed(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+        "websocket\r\n\r\nraw\r\n",
+        cut);
     CHECK(a->Text() == "101 upgrade=websocket body:raw\r\n ");
     CHECK(client.TakeOutput() == "early");
     a->SendBody("more", false);
@@ -224,7 +260,8 @@ TEST_CASE("client and server understand each other") {
   options.enable_trailers = true;
   for (const size_t cut : kCuts) {
     ClientPeer client(Maker(options));
-    ServerPeer server([&](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
+    ServerPeer server(
+        [&](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
     server.on_event = [](Served& s) {
       if (!s.ended) return;
       s.stream->SendHead(Served::Head(200), false);

@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -17,15 +16,18 @@ using h1::Options;
 constexpr size_t kCuts[] = {1, 2, 3, 7, 4096};
 
 ServerPeer MakeServer(const Options& options = {}) {
-  return ServerPeer([options](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
+  return ServerPeer([options](base::Buffer* out, ServerEvents* e) {
+    return h1::MakeServerCodec(options, out, e);
+  });
 }
 
 // What a server makes of `input` when it answers nothing; the same for every cut.
 std::string LogOf(const std::string& input, const Options& options = {}) {
   std::string log;
   for (const size_t cut : kCuts) {
-    ServerPeer server(
-        [&options](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
+    ServerPeer server([&options](base::Buffer* out, ServerEvents* e) {
+      return h1::MakeServerCodec(options, out, e);
+    });
     server.Feed(input, cut);
     const std::string this_log = server.Log();
     if (cut == kCuts[0]) log = this_log;
@@ -34,7 +36,9 @@ std::string LogOf(const std::string& input, const Options& options = {}) {
   return log;
 }
 
-std::string Get(const std::string& fields) { return absl::StrCat("GET / HTTP/1.1\r\nhost: a\r\n", fields, "\r\n"); }
+std::string Get(const std::string& fields) {
+  return absl::StrCat("GET / HTTP/1.1\r\nhost: a\r\n", fields, "\r\n");
+}
 std::string Post(const std::string& fields, const std::string& body) {
   return absl::StrCat("POST / HTTP/1.1\r\nhost: a\r\n", fields, "\r\n", body);
 }
@@ -60,7 +64,8 @@ TEST_CASE("requests are read the same however they are cut") {
       {"GET http://other HTTP/1.1\r\nhost: a\r\n\r\n", "GET http://other / end\n"},
       {"GET http://other?q HTTP/1.1\r\nhost: a\r\n\r\n", "GET http://other /?q end\n"},
       {"M-SEARCH / HTTP/1.1\r\nhost: a\r\n\r\n", "M-SEARCH http://a / end\n"},
-      {Get("x-fold: one\r\n two\r\n\tthree\r\nx-next: n\r\n"), "GET http://a / x-fold=one two\tthree x-next=n end\n"},
+      {Get("x-fold: one\r\n two\r\n\tthree\r\nx-next: n\r\n"),
+       "GET http://a / x-fold=one two\tthree x-next=n end\n"},
       {Get("x_under_score: 1\r\n"), "GET http://a / x_under_score=1 end\n"},
       {Get("x-high: caf\xc3\xa9\r\n"), "GET http://a / x-high=caf\xc3\xa9 end\n"},
   };
@@ -73,8 +78,8 @@ TEST_CASE("requests are read the same however they are cut") {
 TEST_CASE("a body of many blocks arrives whole") {
   const std::string body(100'000, 'b');
   for (const std::string& input :
-       {Post("content-length: 100000\r\n", body), Post("transfer-encoding: chunked\r\n",
-                                                       absl::StrCat("186A0\r\n", body, "\r\n0\r\n\r\n"))}) {
+       {Post("content-length: 100000\r\n", body),
+        Post("transfer-encoding: chunked\r\n", absl::StrCat("186A0\r\n", body, "\r\n0\r\n\r\n"))}) {
     ServerPeer server = MakeServer();
     server.Feed(input, 5000);
     CHECK(server.last().body == body);
@@ -91,7 +96,8 @@ struct Refusal {
 void CheckRefused(const Refusal& c, const Options& options = {}) {
   for (const size_t cut : kCuts) {
     INFO(c.input << " cut " << cut);
-    ServerPeer server([&](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
+    ServerPeer server(
+        [&](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
     server.Feed(c.input, cut);
     CHECK(server.status.message() == c.detail);
     CHECK(absl::StartsWith(server.TakeOutput(), absl::StrCat("HTTP/1.1 ", c.status, " ")));
@@ -137,10 +143,17 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {Post("transfer-encoding:\r\n", kChunks), 501, kCoding},
       {Post("transfer-encoding: \"chunked\"\r\n", kChunks), 501, kCoding},
       {Post("transfer-encoding: chunked;a=b\r\n", kChunks), 501, kCoding},
-      {Post("transfer-encoding: \xa0" "chunked\r\n", kChunks), 501, kCoding},
-      {Post("transfer-encoding:\xa0" "chunked\r\n", kChunks), 501, kCoding},
+      {Post("transfer-encoding: \xa0"
+            "chunked\r\n",
+            kChunks),
+       501, kCoding},
+      {Post("transfer-encoding:\xa0"
+            "chunked\r\n",
+            kChunks),
+       501, kCoding},
       {Post("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", kChunks), 501, kCoding},
-      {Post("transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n", kChunks), 501, kCoding},
+      {Post("transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n", kChunks), 501,
+       kCoding},
       {Post("transfer-encoding: chun\r\n ked\r\n", kChunks), 501, kCoding},
       {Post("transfer-encoding\xa0: chunked\r\n", kChunks), 400, kCharacters},
       // Lines.
@@ -157,7 +170,9 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {Get("x: a\rb\r\n"), 400, kCodec},
       {Get(std::string("x: a\0b\r\n", 8)), 400, kCharacters},
       {Get(std::string("x\0y: a\r\n", 8)), 400, kCharacters},
-      {Get("x: a\x01" "b\r\n"), 400, kCharacters},
+      {Get("x: a\x01"
+           "b\r\n"),
+       400, kCharacters},
       {Get("x: a\x7f\r\n"), 400, kCharacters},
       {Get("x\x85: a\r\n"), 400, kCharacters},
       {Get("x y: a\r\n"), 400, kCharacters},
@@ -176,15 +191,18 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {Post("transfer-encoding: chunked\r\n", "-5\r\nhello\r\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", " 5\r\nhello\r\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "\r\nhello\r\n0\r\n\r\n"), 400, kCodec},
-      {Post("transfer-encoding: chunked\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n"), 400, kCodec},
+      {Post("transfer-encoding: chunked\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n"), 400,
+       kCodec},
       {Post("transfer-encoding: chunked\r\n", "5\r\nhelloX\r\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "5\r\nhello\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "5\r\nhelloXX0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "0\r\nx y: z\r\n\r\n"), 400, kCharacters},
       {Post("transfer-encoding: chunked\r\n", "0\r\nx: z\n\r\n"), 400, kCodec},
-      {Post("transfer-encoding: chunked\r\n", "0;" + std::string(20'000, 'x') + "\r\n\r\n"), 400, kCodec},
+      {Post("transfer-encoding: chunked\r\n", "0;" + std::string(20'000, 'x') + "\r\n\r\n"), 400,
+       kCodec},
       // CONNECT.
-      {"CONNECT a:80 HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n", 400, "http1.content_length_not_allowed"},
+      {"CONNECT a:80 HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n", 400,
+       "http1.content_length_not_allowed"},
       {"CONNECT a:80 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", 501, kCoding},
       {"CONNECT / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
       {"CONNECT http://a:80/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
@@ -238,11 +256,15 @@ TEST_CASE("limits on heads and trailers answer 431") {
   options.max_headers_count = 3;
   options.max_headers_bytes = 200;
   CheckRefused({Get("a: 1\r\nb: 2\r\nc: 3\r\n"), 431, "http1.too_many_headers"}, options);
-  CheckRefused({Get("a: " + std::string(200, 'x') + "\r\n"), 431, "http1.headers_too_large"}, options);
+  CheckRefused({Get("a: " + std::string(200, 'x') + "\r\n"), 431, "http1.headers_too_large"},
+               options);
   CheckRefused({"GET /" + std::string(300, 'x'), 431, "http1.headers_too_large"}, options);
   const std::string chunked = "transfer-encoding: chunked\r\n";
-  CheckRefused({Post(chunked, "0\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n"), 431, "http1.too_many_headers"}, options);
-  CheckRefused({Post(chunked, "0\r\na: " + std::string(200, 'x') + "\r\n\r\n"), 431, "http1.trailers_too_large"},
+  CheckRefused(
+      {Post(chunked, "0\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n"), 431, "http1.too_many_headers"},
+      options);
+  CheckRefused({Post(chunked, "0\r\na: " + std::string(200, 'x') + "\r\n\r\n"), 431,
+                "http1.trailers_too_large"},
                options);
   CHECK(LogOf(Get("a: 1\r\nb: 2\r\n"), options) == "GET http://a / a=1 b=2 end\n");
 }
@@ -251,8 +273,9 @@ TEST_CASE("options change what is refused") {
   Options options;
   SECTION("allow_chunked_length drops the length") {
     options.allow_chunked_length = true;
-    CHECK(LogOf(Post("content-length: 3\r\ntransfer-encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), options) ==
-          "POST http://a / body:hello end\n");
+    CHECK(LogOf(Post("content-length: 3\r\ntransfer-encoding: chunked\r\n",
+                     "5\r\nhello\r\n0\r\n\r\n"),
+                options) == "POST http://a / body:hello end\n");
     CheckRefused({Post("content-length: 3\r\ntransfer-encoding: x\r\n", "abc"), 400,
                   "http1.content_length_and_chunked_not_allowed"},
                  options);
@@ -274,7 +297,8 @@ TEST_CASE("options change what is refused") {
   }
   SECTION("trailers are passed on, without those that frame or route") {
     options.enable_trailers = true;
-    CHECK(LogOf(Post("transfer-encoding: chunked\r\n", "1\r\nx\r\n0\r\nX-T: 1\r\nhost: b\r\ncontent-length: 5\r\n\r\n"),
+    CHECK(LogOf(Post("transfer-encoding: chunked\r\n",
+                     "1\r\nx\r\n0\r\nX-T: 1\r\nhost: b\r\ncontent-length: 5\r\n\r\n"),
                 options) == "POST http://a / body:x trailers: x-t=1 end\n");
   }
   SECTION("HTTP/1.0 is accepted, never with a coding") {
@@ -290,11 +314,14 @@ TEST_CASE("options change what is refused") {
 }
 
 TEST_CASE("fields of the connection are not passed on") {
-  CHECK(LogOf(Get("connection: keep-alive, X-Mine, te\r\nx-mine: 1\r\nkeep-alive: 5\r\nproxy-connection: x\r\n"
-                  "te: gzip, trailers;q=1\r\nx-other: 2\r\n")) == "GET http://a / x-other=2 te=trailers end\n");
+  CHECK(LogOf(Get("connection: keep-alive, X-Mine, te\r\nx-mine: 1\r\nkeep-alive: "
+                  "5\r\nproxy-connection: x\r\n"
+                  "te: gzip, trailers;q=1\r\nx-other: 2\r\n")) ==
+        "GET http://a / x-other=2 te=trailers end\n");
   CHECK(LogOf(Get("te: gzip\r\n")) == "GET http://a / end\n");
-  CHECK(LogOf(Get("connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: x\r\n")) ==
-        "GET http://a / end\n");
+  CHECK(
+      LogOf(Get("connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: x\r\n")) ==
+      "GET http://a / end\n");
   CHECK(LogOf(Get("upgrade: websocket\r\n")) == "GET http://a / end\n");
 }
 
@@ -309,22 +336,47 @@ TEST_CASE("responses are framed by what is known of them") {
   const std::string kHead = "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n";
   const std::string kOld = "GET / HTTP/1.0\r\nhost: a\r\n\r\n";
   const std::vector<Case> cases = {
-      {Get(""), 200, {{"content-length", "2"}}, {"hi"}, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"},
-      {Get(""), 200, {}, {"hi", "ho"},
+      {Get(""),
+       200,
+       {{"content-length", "2"}},
+       {"hi"},
+       "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"},
+      {Get(""),
+       200,
+       {},
+       {"hi", "ho"},
        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n2\r\nho\r\n0\r\n\r\n"},
       {Get(""), 200, {}, {}, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"},
-      {Get(""), 404, {{"x", "y"}}, {}, "HTTP/1.1 404 Not Found\r\nx: y\r\ncontent-length: 0\r\n\r\n"},
+      {Get(""),
+       404,
+       {{"x", "y"}},
+       {},
+       "HTTP/1.1 404 Not Found\r\nx: y\r\ncontent-length: 0\r\n\r\n"},
       {Get(""), 299, {}, {}, "HTTP/1.1 299 Unknown\r\ncontent-length: 0\r\n\r\n"},
       {Get(""), 204, {{"content-length", "0"}}, {}, "HTTP/1.1 204 No Content\r\n\r\n"},
       {Get(""), 204, {}, {"body"}, "HTTP/1.1 204 No Content\r\n\r\n"},
-      {Get(""), 304, {{"content-length", "7"}}, {}, "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"},
+      {Get(""),
+       304,
+       {{"content-length", "7"}},
+       {},
+       "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"},
       {kHead, 200, {{"content-length", "7"}}, {}, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"},
       {kHead, 200, {}, {"body"}, "HTTP/1.1 200 OK\r\n\r\n"},
-      {Get(""), 200, {{"connection", "x"}, {"transfer-encoding", "gzip"}, {"upgrade", "x"}, {"keep-alive", "1"}}, {},
+      {Get(""),
+       200,
+       {{"connection", "x"}, {"transfer-encoding", "gzip"}, {"upgrade", "x"}, {"keep-alive", "1"}},
+       {},
        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"},
-      {Get("connection: close\r\n"), 200, {}, {}, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"},
+      {Get("connection: close\r\n"),
+       200,
+       {},
+       {},
+       "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"},
       {kOld, 200, {}, {"hi"}, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhi"},
-      {"GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n", 200, {{"content-length", "2"}}, {"hi"},
+      {"GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n",
+       200,
+       {{"content-length", "2"}},
+       {"hi"},
        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nhi"},
   };
   for (const Case& c : cases) {
@@ -335,7 +387,8 @@ TEST_CASE("responses are framed by what is known of them") {
     INFO(c.request << c.status);
     REQUIRE(server.requests.size() == 1);
     server.last().stream->SendHead(Served::Head(c.status, c.fields), c.body.empty());
-    for (size_t i = 0; i < c.body.size(); ++i) server.last().SendBody(c.body[i], i + 1 == c.body.size());
+    for (size_t i = 0; i < c.body.size(); ++i)
+      server.last().SendBody(c.body[i], i + 1 == c.body.size());
     CHECK(server.TakeOutput() == c.output);
     CHECK(server.codec->active_streams() == 0);
     CHECK(server.codec->finished() == absl::StrContains(c.output, "connection: close"));
@@ -380,7 +433,8 @@ TEST_CASE("response trailers are chunked's only") {
   server.Feed(Get(""));
   server.last().stream->SendHead(Served::Head(200), false);
   server.last().stream->SendTrailers(trailers);
-  CHECK(server.TakeOutput() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-t: 1\r\n\r\n");
+  CHECK(server.TakeOutput() ==
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-t: 1\r\n\r\n");
   server.Feed(Get(""));
   server.last().stream->SendHead(Served::Head(200, {{"content-length", "1"}}), false);
   server.last().SendBody("x", false);
@@ -419,7 +473,8 @@ TEST_CASE("a request body that nobody wants is dropped, up to a limit") {
   for (const size_t cut : kCuts) {
     ServerPeer server = MakeServer();
     server.on_request = [](Served& s) { s.Reply(403, "no"); };
-    server.Feed(Post("content-length: 5\r\n", "hello") + Post("transfer-encoding: chunked\r\n", "2\r\nhi\r\n0\r\n\r\n"),
+    server.Feed(Post("content-length: 5\r\n", "hello") +
+                    Post("transfer-encoding: chunked\r\n", "2\r\nhi\r\n0\r\n\r\n"),
                 cut);
     CHECK(server.requests.size() == 2);
     CHECK(server.requests[0]->body.empty());
@@ -433,7 +488,8 @@ TEST_CASE("a request body that nobody wants is dropped, up to a limit") {
 
   ServerPeer chunky = MakeServer();
   chunky.on_request = [](Served& s) { s.Reply(403, "no"); };
-  chunky.Feed(Post("transfer-encoding: chunked\r\n", "100000\r\n" + std::string(300'000, 'x')), 10'000);
+  chunky.Feed(Post("transfer-encoding: chunked\r\n", "100000\r\n" + std::string(300'000, 'x')),
+              10'000);
   CHECK(chunky.codec->finished());
 }
 
@@ -442,7 +498,8 @@ TEST_CASE("a drained server closes after the response") {
   server.Feed(Get(""));
   server.codec->Drain();
   server.last().Reply(200, "ok");
-  CHECK(server.TakeOutput() == "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+  CHECK(server.TakeOutput() ==
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
   CHECK(server.codec->finished());
   server.Feed(Get(""));
   CHECK(server.requests.size() == 1);

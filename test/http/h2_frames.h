@@ -1,4 +1,5 @@
-// Raw HTTP/2 frames, for tests that must say what nghttp2 would not. Fields are HPACK literals without indexing.
+// Raw HTTP/2 frames, for tests that must say what nghttp2 would not. Fields are HPACK literals
+// without indexing.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +27,12 @@ enum FrameType : uint8_t {
 constexpr uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4, kPadded = 8;
 
 inline std::string Big32(uint32_t n) {
-  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
+  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8),
+          static_cast<char>(n)};
 }
 
-inline std::string Frame(FrameType type, uint8_t flags, uint32_t stream, absl::string_view payload = "") {
+inline std::string Frame(FrameType type, uint8_t flags, uint32_t stream,
+                         absl::string_view payload = "") {
   std::string frame = Big32(static_cast<uint32_t>(payload.size())).substr(1);
   frame += static_cast<char>(type);
   frame += static_cast<char>(flags);
@@ -83,7 +86,9 @@ struct ParsedFrame {
 
 inline std::vector<ParsedFrame> ParseFrames(absl::string_view bytes) {
   std::vector<ParsedFrame> frames;
-  const auto byte = [&](size_t at) { return static_cast<uint32_t>(static_cast<unsigned char>(bytes[at])); };
+  const auto byte = [&](size_t at) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(bytes[at]));
+  };
   while (bytes.size() >= 9) {
     const uint32_t length = byte(0) << 16 | byte(1) << 8 | byte(2);
     const uint32_t stream = byte(5) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8);

@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "source/http/h2/codec.h"
@@ -16,16 +15,24 @@ using h2::Options;
 constexpr size_t kCuts[] = {1, 2, 3, 7, 4096};
 
 ServerPeer MakeServer(const Options& options = {}) {
-  return ServerPeer([options](base::Buffer* out, ServerEvents* e) { return h2::MakeServerCodec(options, out, e); });
+  return ServerPeer([options](base::Buffer* out, ServerEvents* e) {
+    return h2::MakeServerCodec(options, out, e);
+  });
 }
 ClientPeer MakeClient(const Options& options = {}) {
-  return ClientPeer([options](base::Buffer* out, ClientEvents* e) { return h2::MakeClientCodec(options, out, e); });
+  return ClientPeer([options](base::Buffer* out, ClientEvents* e) {
+    return h2::MakeClientCodec(options, out, e);
+  });
 }
 
 struct Pair {
   explicit Pair(const Options& options = {}, size_t at = SIZE_MAX)
-      : client([options](base::Buffer* out, ClientEvents* e) { return h2::MakeClientCodec(options, out, e); }),
-        server([options](base::Buffer* out, ServerEvents* e) { return h2::MakeServerCodec(options, out, e); }),
+      : client([options](base::Buffer* out, ClientEvents* e) {
+          return h2::MakeClientCodec(options, out, e);
+        }),
+        server([options](base::Buffer* out, ServerEvents* e) {
+          return h2::MakeServerCodec(options, out, e);
+        }),
         cut(at) {}
   void Run() {
     Exchange(client, server, cut);
@@ -41,7 +48,8 @@ TEST_CASE("a request and its response cross however they are cut") {
   for (const size_t cut : kCuts) {
     Pair pair({}, cut);
     pair.server.on_request = [](Served& s) { s.Reply(200, "hello"); };
-    Asked* a = pair.client.Ask(ClientPeer::Head("GET", "/x?y", {{"x-one", "1"}, {"te", "trailers"}}));
+    Asked* a =
+        pair.client.Ask(ClientPeer::Head("GET", "/x?y", {{"x-one", "1"}, {"te", "trailers"}}));
     Asked* b = pair.client.Ask(ClientPeer::Head("POST", "/post", {{"content-length", "4"}}), false);
     b->SendBody("bo", false);
     b->SendBody("dy", true);
@@ -111,21 +119,24 @@ TEST_CASE("informational heads come before the final one") {
 TEST_CASE("fields of HTTP/1 connections do not enter HTTP/2") {
   Pair pair;
   pair.server.on_request = [](Served& s) { s.Reply(200, ""); };
-  pair.client.Ask(ClientPeer::Head("GET", "/", {{"connection", "x"},
-                                                {"keep-alive", "1"},
-                                                {"host", "b"},
-                                                {"transfer-encoding", "chunked"},
-                                                {"upgrade", "h2c"},
-                                                {"te", "gzip"},
-                                                {"x", "y"}}));
+  pair.client.Ask(ClientPeer::Head("GET", "/",
+                                   {{"connection", "x"},
+                                    {"keep-alive", "1"},
+                                    {"host", "b"},
+                                    {"transfer-encoding", "chunked"},
+                                    {"upgrade", "h2c"},
+                                    {"te", "gzip"},
+                                    {"x", "y"}}));
   pair.Run();
   CHECK(pair.server.Log() == "GET http://a / x=y end\n");
 }
 
 TEST_CASE("cookie crumbs are joined and host stands in for a missing authority") {
   ServerPeer server = MakeServer();
-  server.Feed(Hello() + HeadersFrame(1, GetFields({{"cookie", "a=1"}, {"x", "y"}, {"cookie", "b=2"}})));
-  server.Feed(HeadersFrame(3, {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {"host", "h:1"}}));
+  server.Feed(Hello() +
+              HeadersFrame(1, GetFields({{"cookie", "a=1"}, {"x", "y"}, {"cookie", "b=2"}})));
+  server.Feed(
+      HeadersFrame(3, {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {"host", "h:1"}}));
   server.Feed(HeadersFrame(5, GetFields({{"host", "other"}})));
   CHECK(server.Log() ==
         "GET http://a / x=y cookie=a=1; b=2 end\n"
@@ -326,7 +337,9 @@ TEST_CASE("a WebSocket rides an extended CONNECT") {
   Options options;
   options.allow_connect = true;
   Pair pair(options);
-  pair.server.on_request = [](Served& s) { s.stream->SendHead(Served::Head(101, {{"x", "y"}}), false); };
+  pair.server.on_request = [](Served& s) {
+    s.stream->SendHead(Served::Head(101, {{"x", "y"}}), false);
+  };
   RequestHead head = ClientPeer::Head("GET", "/chat");
   head.protocol = "websocket";
   Asked* a = pair.client.Ask(head, false);
@@ -441,7 +454,11 @@ TEST_CASE("a malformed request ends the connection, or the stream where asked") 
       {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a b"}}, kField},
       {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "u@a"}}, kRule},
       {{{":method", "CONNECT"}, {":authority", "a:1"}, {":path", "/"}}, kRule},
-      {{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a"}},
+      {{{":method", "CONNECT"},
+        {":protocol", "websocket"},
+        {":scheme", "http"},
+        {":path", "/"},
+        {":authority", "a"}},
        kField},
   };
   for (const Case& c : cases) {
@@ -519,8 +536,9 @@ TEST_CASE("underscores in names are refused or dropped") {
 }
 
 TEST_CASE("a client refuses responses that make no sense") {
-  for (const Fields& fields : {Fields{{":status", "abc"}}, Fields{{":status", "99"}}, Fields{{":status", "101"}},
-                               Fields{{"x", "y"}}, Fields{{":status", "200"}, {"connection", "x"}}}) {
+  for (const Fields& fields :
+       {Fields{{":status", "abc"}}, Fields{{":status", "99"}}, Fields{{":status", "101"}},
+        Fields{{"x", "y"}}, Fields{{":status", "200"}, {"connection", "x"}}}) {
     ClientPeer client = MakeClient();
     Asked* a = client.Get();
     client.TakeOutput();
@@ -533,10 +551,11 @@ TEST_CASE("a client refuses responses that make no sense") {
 
 TEST_CASE("what is no HTTP/2 at all is an error") {
   for (const std::string& bytes :
-       {std::string("GET / HTTP/1.1\r\n\r\n") + std::string(20, ' '), Hello() + Frame(kSettings, 0, 1),
-        Hello() + Frame(kData, 0, 1, "x"), Hello() + Frame(kWindowUpdate, 0, 0, Big32(0)),
-        Hello() + HeadersFrame(2, GetFields()), Hello() + Frame(kContinuation, 0, 1, "x"),
-        Hello() + Frame(kPing, 0, 0, "short"), Hello() + Frame(kHeaders, kEndHeaders, 1, "\xff\xff\xff\xff\xff\xff")}) {
+       {std::string("GET / HTTP/1.1\r\n\r\n") + std::string(20, ' '),
+        Hello() + Frame(kSettings, 0, 1), Hello() + Frame(kData, 0, 1, "x"),
+        Hello() + Frame(kWindowUpdate, 0, 0, Big32(0)), Hello() + HeadersFrame(2, GetFields()),
+        Hello() + Frame(kContinuation, 0, 1, "x"), Hello() + Frame(kPing, 0, 0, "short"),
+        Hello() + Frame(kHeaders, kEndHeaders, 1, "\xff\xff\xff\xff\xff\xff")}) {
     for (const size_t cut : kCuts) {
       INFO(bytes);
       ServerPeer server = MakeServer();
@@ -581,7 +600,8 @@ TEST_CASE("floods of frames that cost nothing end the connection") {
              "http2.inbound_empty_frames_flood");
   CheckFlood(Repeat(Frame(kPriority, 0, 3, std::string("\0\0\0\0\1", 5)), 101),
              "http2.inbound_priority_frames_flood");
-  CheckFlood(Repeat(Frame(kWindowUpdate, 0, 0, Big32(1)), 6), "http2.inbound_window_update_frames_flood");
+  CheckFlood(Repeat(Frame(kWindowUpdate, 0, 0, Big32(1)), 6),
+             "http2.inbound_window_update_frames_flood");
   CheckFlood(Repeat(Frame(kPing, 0, 0, "12345678"), 1100), "http2.outbound_control_flood");
   CheckFlood(Repeat(Frame(kSettings, 0, 0), 1100), "http2.outbound_control_flood");
 }
@@ -678,7 +698,8 @@ TEST_CASE("more streams than allowed are refused") {
   server.Feed(Hello());
   server.TakeOutput();
   server.Feed(Frame(kSettings, kAck, 0));
-  server.Feed(HeadersFrame(1, GetFields()) + HeadersFrame(3, GetFields()) + HeadersFrame(5, GetFields()));
+  server.Feed(HeadersFrame(1, GetFields()) + HeadersFrame(3, GetFields()) +
+              HeadersFrame(5, GetFields()));
   CHECK(server.requests.size() == 2);
 }
 

@@ -1,10 +1,9 @@
 #include "source/http/headers.h"
 
+#include <catch2/catch.hpp>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 namespace heddle::http {
 namespace {
@@ -97,11 +96,11 @@ TEST_CASE("a request head splits its path and knows gRPC") {
   CHECK(head.query().empty());
 
   CHECK_FALSE(head.grpc());
-  for (const auto& [type, grpc] : std::vector<std::pair<std::string, bool>>{
-           {"application/grpc", true},
-           {"application/grpc+proto", true},
-           {"application/grpc-web", false},
-           {"application/json", false}}) {
+  for (const auto& [type, grpc] :
+       std::vector<std::pair<std::string, bool>>{{"application/grpc", true},
+                                                 {"application/grpc+proto", true},
+                                                 {"application/grpc-web", false},
+                                                 {"application/json", false}}) {
     head.headers.Set(HeaderId::kContentType, type);
     CHECK(head.grpc() == grpc);
   }

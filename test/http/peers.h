@@ -1,9 +1,10 @@
-// Both ends of an HTTP connection in memory, for codec tests: they record every event and can be cabled together.
+// Both ends of an HTTP connection in memory, for codec tests: they record every event and can be
+// cabled together.
 //
-//   ServerPeer server([](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec({}, out, e); });
-//   server.on_request = [](Served& s) { s.Reply(200, "hello"); };
-//   server.Feed("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 3);   // cut in pieces of three bytes
-//   CHECK(server.TakeOutput() == "HTTP/1.1 200 OK\r\n...");
+//   ServerPeer server([](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec({}, out,
+//   e); }); server.on_request = [](Served& s) { s.Reply(200, "hello"); }; server.Feed("GET /
+//   HTTP/1.1\r\nhost: a\r\n\r\n", 3);   // cut in pieces of three bytes CHECK(server.TakeOutput()
+//   == "HTTP/1.1 200 OK\r\n...");
 #pragma once
 
 #include <functional>
@@ -20,7 +21,8 @@ namespace heddle::http {
 
 inline std::string Describe(const Headers& headers) {
   std::string text;
-  for (const Headers::Entry& e : headers.entries()) absl::StrAppend(&text, " ", e.name, "=", e.value);
+  for (const Headers::Entry& e : headers.entries())
+    absl::StrAppend(&text, " ", e.name, "=", e.value);
   return text;
 }
 
@@ -58,7 +60,8 @@ struct Served : RequestEvents {
     if (on_event) on_event(*this);
   }
 
-  static ResponseHead Head(int status, std::vector<std::pair<std::string, std::string>> fields = {}) {
+  static ResponseHead Head(int status,
+                           std::vector<std::pair<std::string, std::string>> fields = {}) {
     ResponseHead head;
     head.status = status;
     for (const auto& [name, value] : fields) head.headers.Add(name, value);
@@ -74,9 +77,10 @@ struct Served : RequestEvents {
     if (!text.empty()) SendBody(text, true);
   }
   std::string Text() const {
-    std::string text = absl::StrCat(head.method, " ", head.scheme, "://", head.authority, " ", head.path,
-                                    head.protocol.empty() ? "" : absl::StrCat(" upgrade:", head.protocol),
-                                    Describe(head.headers));
+    std::string text =
+        absl::StrCat(head.method, " ", head.scheme, "://", head.authority, " ", head.path,
+                     head.protocol.empty() ? "" : absl::StrCat(" upgrade:", head.protocol),
+                     Describe(head.headers));
     if (!body.empty()) absl::StrAppend(&text, " body:", body);
     if (trailers) absl::StrAppend(&text, " trailers:", Describe(*trailers));
     if (ended) absl::StrAppend(&text, " end");

@@ -53,7 +53,9 @@ class RunningCall final : public Call, private ResponseEvents {
   void Send(absl::string_view message) override;
   void HalfClose() override;
   void Cancel() override;
-  size_t Pending() const override { return held_.size() + (stream_ != nullptr ? stream_->Pending() : 0); }
+  size_t Pending() const override {
+    return held_.size() + (stream_ != nullptr ? stream_->Pending() : 0);
+  }
 
   // Opens the stream and sends what was held. False when there is no room for it now.
   bool Begin(ClientCodec& codec, RequestHead& head);
@@ -75,9 +77,9 @@ class RunningCall final : public Call, private ResponseEvents {
   Http2Client* const client_;
   const CallOptions options_;
   CallEvents* const events_;
-  std::unique_ptr<CallEvents> owned_events_;   // of unary calls
+  std::unique_ptr<CallEvents> owned_events_;  // of unary calls
   ClientStream* stream_ = nullptr;
-  base::Buffer held_;                          // before there is a stream
+  base::Buffer held_;  // before there is a stream
   Deframer deframer_;
   ResponseHead head_;
   event::Timer timeout_;
@@ -146,8 +148,8 @@ class Http2Client final : public Client,
   base::Micros last_input_ = 0;
   bool awaiting_pong_ = false;
   bool connected_ = false;
-  bool closed_ = false;      // no new calls
-  bool ended_ = false;       // OnClosed was told
+  bool closed_ = false;  // no new calls
+  bool ended_ = false;   // OnClosed was told
   std::string why_;
 };
 
@@ -158,8 +160,11 @@ RunningCall::RunningCall(Http2Client* client, const CallOptions& options, CallEv
       options_(options),
       events_(events),
       deframer_({.max_message_bytes = options.max_message_bytes}),
-      timeout_(client->loop(), [this] { Finish({Code::kDeadlineExceeded, "timed out"}, Trailers()); }) {
-  if (options_.timeout != absl::InfiniteDuration()) timeout_.Start(std::max(options_.timeout, absl::ZeroDuration()));
+      timeout_(client->loop(), [this] {
+        Finish({Code::kDeadlineExceeded, "timed out"}, Trailers());
+      }) {
+  if (options_.timeout != absl::InfiniteDuration())
+    timeout_.Start(std::max(options_.timeout, absl::ZeroDuration()));
 }
 
 void RunningCall::Send(absl::string_view message) {
@@ -192,7 +197,8 @@ bool RunningCall::Begin(ClientCodec& codec, RequestHead& head) {
 }
 
 void RunningCall::DropStream() {
-  if (ClientStream* stream = std::exchange(stream_, nullptr); stream != nullptr) stream->Reset(ResetReason::kCancel);
+  if (ClientStream* stream = std::exchange(stream_, nullptr); stream != nullptr)
+    stream->Reset(ResetReason::kCancel);
 }
 
 void RunningCall::Finish(const Status& status, const Trailers& trailers) {
@@ -243,26 +249,34 @@ void RunningCall::OnTrailers(Trailers trailers) {
 void RunningCall::OnReset(ResetReason reason) {
   stream_ = nullptr;
   Status status = OfReset(reason);
-  if (reason == ResetReason::kConnectionClosed && !client_->why().empty()) status.message = client_->why();
+  if (reason == ResetReason::kConnectionClosed && !client_->why().empty())
+    status.message = client_->why();
   Finish(status, Trailers());
 }
 
 // ---- The connection
 
 Http2Client::Http2Client(event::Loop& loop, const Options& options, ClientListener* listener)
-    : loop_(loop), options_(options), listener_(listener), keepalive_(loop, [this] { OnKeepalive(); }) {
+    : loop_(loop),
+      options_(options),
+      listener_(listener),
+      keepalive_(loop, [this] { OnKeepalive(); }) {
   if (options_.authority.empty()) options_.authority = options_.address.ToString();
   const net::TransportFactory* factory = std::exchange(options_.transport, nullptr);
   secure_ = factory != nullptr && factory->secure();
   std::unique_ptr<net::Transport> transport =
-      factory == nullptr ? net::MakePlainTransport()
-                         : factory->Create({.sni = options_.sni, .alpn = {"h2"}, .peer = options_.address.ToString()});
+      factory == nullptr
+          ? net::MakePlainTransport()
+          : factory->Create(
+                {.sni = options_.sni, .alpn = {"h2"}, .peer = options_.address.ToString()});
   net::DialOptions dial;
-  dial.keepalive = net::Keepalive{.idle = absl::Seconds(30), .interval = absl::Seconds(10), .probes = 3};
+  dial.keepalive =
+      net::Keepalive{.idle = absl::Seconds(30), .interval = absl::Seconds(10), .probes = 3};
   net::ConnectionOptions connection;
   connection.buffer_limit = kBufferLimit;
   connection.connect_timeout = options_.connect_timeout;
-  connection_ = net::Connection::Connect(loop, options_.address, dial, std::move(transport), connection, this);
+  connection_ = net::Connection::Connect(loop, options_.address, dial, std::move(transport),
+                                         connection, this);
   codec_ = h2::MakeClientCodec({.max_concurrent_streams = 1000,
                                 .initial_stream_window = kStreamWindow,
                                 .initial_connection_window = kConnectionWindow,
@@ -282,7 +296,8 @@ RequestHead Http2Client::HeadOf(const CallOptions& call) const {
   head.headers.Add(HeaderId::kContentType, "application/grpc");
   head.headers.Add(HeaderId::kTe, "trailers");
   head.headers.Add(HeaderId::kUserAgent, options_.user_agent);
-  if (call.timeout != absl::InfiniteDuration()) head.headers.Add(HeaderId::kGrpcTimeout, TimeoutText(call.timeout));
+  if (call.timeout != absl::InfiniteDuration())
+    head.headers.Add(HeaderId::kGrpcTimeout, TimeoutText(call.timeout));
   for (const auto& [name, value] : call.metadata) head.headers.AddLowering(name, value);
   return head;
 }
@@ -315,8 +330,9 @@ void Http2Client::AtEnd() {
   } else {
     BeginCalls();
   }
-  calls_.erase(std::remove_if(calls_.begin(), calls_.end(), [](const auto& call) { return call->done(); }),
-               calls_.end());
+  calls_.erase(
+      std::remove_if(calls_.begin(), calls_.end(), [](const auto& call) { return call->done(); }),
+      calls_.end());
   if (ended_) return;
   codec_->PrepareFlush();
   connection_->Flush();
@@ -341,10 +357,12 @@ void Http2Client::FailAll(const Status& status) {
 
 void Http2Client::OnConnected() {
   const net::PeerInfo& peer = connection_->peer();
-  if (peer.tls && !peer.alpn.empty() && peer.alpn != "h2") return Close(absl::StrCat("server speaks ", peer.alpn));
+  if (peer.tls && !peer.alpn.empty() && peer.alpn != "h2")
+    return Close(absl::StrCat("server speaks ", peer.alpn));
   connected_ = true;
   last_input_ = loop_.Now();
-  if (options_.keepalive_interval > absl::ZeroDuration()) keepalive_.Start(options_.keepalive_interval);
+  if (options_.keepalive_interval > absl::ZeroDuration())
+    keepalive_.Start(options_.keepalive_interval);
   Touch();
   if (listener_ != nullptr) listener_->OnConnected();
 }
@@ -387,7 +405,8 @@ void Http2Client::OnKeepalive() {
   const absl::Duration silence = absl::Microseconds(loop_.Now() - last_input_);
   if (awaiting_pong_ && silence >= options_.keepalive_timeout) return Close("keepalive timeout");
   awaiting_pong_ = false;
-  if (silence < options_.keepalive_interval) return keepalive_.Start(options_.keepalive_interval - silence);
+  if (silence < options_.keepalive_interval)
+    return keepalive_.Start(options_.keepalive_interval - silence);
   awaiting_pong_ = true;
   codec_->SendPing(static_cast<uint64_t>(loop_.Now()));
   keepalive_.Start(options_.keepalive_timeout);
@@ -395,7 +414,8 @@ void Http2Client::OnKeepalive() {
 
 }  // namespace
 
-std::unique_ptr<Client> Client::Connect(event::Loop& loop, const Options& options, ClientListener* listener) {
+std::unique_ptr<Client> Client::Connect(event::Loop& loop, const Options& options,
+                                        ClientListener* listener) {
   return std::make_unique<Http2Client>(loop, options, listener);
 }
 

@@ -20,13 +20,15 @@ absl::Status Deframer::Feed(base::Buffer& data) {
 absl::Status Deframer::CheckPrefix() {
   if (length_ || waiting_.size() < kFramePrefixBytes) return absl::OkStatus();
   const absl::string_view prefix = waiting_.Linearize(kFramePrefixBytes);
-  const auto byte = [prefix](size_t at) { return static_cast<uint32_t>(static_cast<unsigned char>(prefix[at])); };
+  const auto byte = [prefix](size_t at) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(prefix[at]));
+  };
   if (byte(0) == 1) return absl::UnimplementedError("compressed gRPC message");
   if (byte(0) != 0) return absl::InternalError("unknown flags in a gRPC message prefix");
   const uint32_t length = byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4);
   if (length > options_.max_message_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("gRPC message of ", length, " bytes is over the limit of ", options_.max_message_bytes));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "gRPC message of ", length, " bytes is over the limit of ", options_.max_message_bytes));
   }
   length_ = length;
   return absl::OkStatus();

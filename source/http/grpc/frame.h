@@ -1,4 +1,5 @@
-// gRPC's message framing: one byte of flags, four bytes of length (big endian), the message. Without I/O.
+// gRPC's message framing: one byte of flags, four bytes of length (big endian), the message.
+// Without I/O.
 //
 //   Deframer deframer({.max_message_bytes = 4 << 20});
 //   HEDDLE_RETURN_IF_ERROR(deframer.Feed(data));
@@ -34,8 +35,8 @@ class Deframer {
   Deframer() = default;
   explicit Deframer(const Options& options) : options_(options) {}
 
-  // Takes all of `data`. RESOURCE_EXHAUSTED when a message is longer than the limit (before it is buffered),
-  // UNIMPLEMENTED for a compressed one, INTERNAL for unknown flags. An error is final.
+  // Takes all of `data`. RESOURCE_EXHAUSTED when a message is longer than the limit (before it is
+  // buffered), UNIMPLEMENTED for a compressed one, INTERNAL for unknown flags. An error is final.
   absl::Status Feed(base::Buffer& data);
   // The next whole message, in order; none when there is none yet; or an error of the kinds above.
   absl::StatusOr<std::optional<std::string>> Next();
@@ -46,7 +47,7 @@ class Deframer {
   absl::Status CheckPrefix();
 
   Options options_;
-  base::Buffer waiting_;          // starts with a prefix
+  base::Buffer waiting_;            // starts with a prefix
   std::optional<uint32_t> length_;  // of the message at the front, once its prefix is there
 };
 

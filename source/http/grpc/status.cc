@@ -83,8 +83,10 @@ Status StatusOf(const ResponseHead* head, const Trailers* trailers) {
     if (const std::optional<Code> code = ParseCode(*trailers)) return FromFields(*code, *trailers);
   }
   if (head == nullptr) return {Code::kUnknown, "no response"};
-  if (const std::optional<Code> code = ParseCode(head->headers)) return FromFields(*code, head->headers);
-  if (head->status != 200) return {CodeOfHttp(head->status), absl::StrCat("HTTP status ", head->status)};
+  if (const std::optional<Code> code = ParseCode(head->headers))
+    return FromFields(*code, head->headers);
+  if (head->status != 200)
+    return {CodeOfHttp(head->status), absl::StrCat("HTTP status ", head->status)};
   return {Code::kUnknown, "no grpc-status"};
 }
 

@@ -1,4 +1,5 @@
-// gRPC's status: its 17 codes, how it travels in headers and trailers, and how it maps to and from HTTP.
+// gRPC's status: its 17 codes, how it travels in headers and trailers, and how it maps to and from
+// HTTP.
 //
 //   Status status = StatusOf(response_head, trailers);       // of a finished call
 //   if (!status.ok()) LOG << CodeName(status.code) << ": " << status.message;
@@ -37,22 +38,22 @@ enum class Code : uint8_t {
 
 struct Status {
   Code code = Code::kOk;
-  std::string message;           // percent-decoded
+  std::string message;  // percent-decoded
   bool ok() const { return code == Code::kOk; }
   absl::Status ToAbsl() const { return absl::Status(static_cast<absl::StatusCode>(code), message); }
 };
 
-absl::string_view CodeName(Code code);                       // "UNAVAILABLE"
-Code CodeOfHttp(int http_status);                            // 503 -> kUnavailable; kUnknown for the rest
-int HttpOfCode(Code code);                                   // kUnavailable -> 503
-// Envoy's Grpc::Common::getGrpcStatus: trailers, then head, then (not 200, or no status at all) the HTTP status.
-// Either may be null.
+absl::string_view CodeName(Code code);  // "UNAVAILABLE"
+Code CodeOfHttp(int http_status);       // 503 -> kUnavailable; kUnknown for the rest
+int HttpOfCode(Code code);              // kUnavailable -> 503
+// Envoy's Grpc::Common::getGrpcStatus: trailers, then head, then (not 200, or no status at all) the
+// HTTP status. Either may be null.
 Status StatusOf(const ResponseHead* head, const Trailers* trailers);
 // None when the field is absent; kUnknown when it is there but is no number of 0..16.
 std::optional<Code> ParseCode(const Headers& headers);
 
 // RFC-like percent-encoding of grpc-message: bytes outside 0x20..0x7e and '%' become %XX.
 std::string EncodeMessage(absl::string_view text);
-std::string DecodeMessage(absl::string_view text);           // a bad escape stays as it is
+std::string DecodeMessage(absl::string_view text);  // a bad escape stays as it is
 
 }  // namespace heddle::http::grpc

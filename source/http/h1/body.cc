@@ -43,8 +43,8 @@ void BodyReader::Start(const Framing& framing) {
   if (kind_ == BodyKind::kLength) left_ = framing.length;
 }
 
-BodyReader::Result BodyReader::Read(base::Buffer& in, const Options& options, base::Buffer* body, Trailers* trailers,
-                                    Failure* failure) {
+BodyReader::Result BodyReader::Read(base::Buffer& in, const Options& options, base::Buffer* body,
+                                    Trailers* trailers, Failure* failure) {
   switch (kind_) {
     case BodyKind::kNone:
       return Result::kEnd;
@@ -66,8 +66,9 @@ BodyReader::Result BodyReader::ReadLength(base::Buffer& in, base::Buffer* body) 
   return left_ == 0 ? Result::kEnd : Result::kMore;
 }
 
-BodyReader::Result BodyReader::ReadChunks(base::Buffer& in, const Options& options, base::Buffer* body,
-                                          Trailers* trailers, Failure* failure) {
+BodyReader::Result BodyReader::ReadChunks(base::Buffer& in, const Options& options,
+                                          base::Buffer* body, Trailers* trailers,
+                                          Failure* failure) {
   while (!in.empty() && chunk_ != Chunk::kTrailers) {
     if (chunk_ != Chunk::kData) {
       if (ReadChunkLines(in)) continue;
@@ -131,8 +132,8 @@ bool BodyReader::TakeByte(char c) {
   return false;
 }
 
-BodyReader::Result BodyReader::ReadTrailers(base::Buffer& in, const Options& options, Trailers* trailers,
-                                            Failure* failure) {
+BodyReader::Result BodyReader::ReadTrailers(base::Buffer& in, const Options& options,
+                                            Trailers* trailers, Failure* failure) {
   switch (scanner_.Scan(in, options.max_headers_bytes)) {
     case HeadScanner::Result::kMore:
       return Result::kMore;

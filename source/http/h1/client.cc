@@ -17,8 +17,8 @@ constexpr int kMaxInformational = 64;
 
 // Requests whose missing body is not worth a content-length: 0 (RFC 9110 8.6).
 bool ExpectsNoBody(absl::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS" || method == "TRACE" ||
-         method == "CONNECT";
+  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS" ||
+         method == "TRACE" || method == "CONNECT";
 }
 
 class Client final : public ClientCodec, private ClientStream {
@@ -44,11 +44,11 @@ class Client final : public ClientCodec, private ClientStream {
  private:
   // What the next input byte is.
   enum class State : uint8_t {
-    kIdle,     // of nothing: an error
+    kIdle,  // of nothing: an error
     kHead,
     kBody,
     kTunnel,
-    kDone,     // of no interest: the connection is at its end
+    kDone,  // of no interest: the connection is at its end
   };
   enum class Request : uint8_t { kNone, kHead, kBody, kEnded };
 
@@ -81,19 +81,19 @@ class Client final : public ClientCodec, private ClientStream {
   HeadScanner scanner_;
   BodyReader body_;
   BodyWriter writer_;
-  base::Buffer held_;                   // bytes for a tunnel that the peer has not accepted yet
+  base::Buffer held_;  // bytes for a tunnel that the peer has not accepted yet
   State state_ = State::kIdle;
   Request request_ = Request::kNone;
   uint32_t id_ = 0;
   int informational_ = 0;
   bool reading_ = true;
   bool reusable_ = true;
-  bool keep_alive_ = true;              // of the response there is
+  bool keep_alive_ = true;  // of the response there is
   bool output_noted_ = false;
   bool head_request_ = false;
   bool connect_ = false;
   bool upgrade_ = false;
-  bool held_end_ = false;               // the request ended while held
+  bool held_end_ = false;  // the request ended while held
 };
 
 ClientStream* Client::NewStream(ResponseEvents* events) {
@@ -116,7 +116,8 @@ absl::Status Client::Feed(base::Buffer& in, bool eof) {
 bool Client::Step(base::Buffer& in, Failure* failure) {
   switch (state_) {
     case State::kIdle:
-      // Bytes nobody asked for, maybe an answer out of step (408 before close): never a response to the next request.
+      // Bytes nobody asked for, maybe an answer out of step (408 before close): never a response to
+      // the next request.
       *failure = {502, "http1.unexpected_data"};
       return false;
     case State::kHead:
@@ -198,13 +199,15 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
 
 Failure Client::StartResponse(ResponseHead* head, const ParsedHead& parsed, Framing* framing) {
   constexpr Failure kBroken{502, "http1.codec_error"};
-  if (parsed.major != 1 || parsed.minor > 1 || parsed.status < 100 || parsed.status > 599) return kBroken;
+  if (parsed.major != 1 || parsed.minor > 1 || parsed.status < 100 || parsed.status > 599)
+    return kBroken;
   head->status = parsed.status;
   head->version = parsed.minor == 0 ? Protocol::kHttp10 : Protocol::kHttp11;
   if (head->status == 101 && !upgrade_) return kBroken;
   if (head->informational() && ++informational_ > kMaxInformational) return kBroken;
   const bool tunnel = connect_ && head->status / 100 == 2;
-  Failure failure = ExamineResponseFraming(head->status, head_request_, tunnel, options_, &head->headers, framing);
+  Failure failure = ExamineResponseFraming(head->status, head_request_, tunnel, options_,
+                                           &head->headers, framing);
   if (!failure.failed() && parsed.minor == 0 && framing->kind == BodyKind::kChunked) {
     failure = {502, "http1.transfer_encoding_not_allowed"};
   }
@@ -212,7 +215,8 @@ Failure Client::StartResponse(ResponseHead* head, const ParsedHead& parsed, Fram
   if (!failure.failed()) failure = ExamineConnection(&head->headers, &connection);
   if (failure.failed()) return failure;
   if (head->status != 101) head->headers.Remove(HeaderId::kUpgrade);
-  const bool keep_alive = parsed.minor == 0 ? connection.keep_alive && !connection.close : !connection.close;
+  const bool keep_alive =
+      parsed.minor == 0 ? connection.keep_alive && !connection.close : !connection.close;
   head->keep_alive = keep_alive;
   if (!head->informational()) keep_alive_ = keep_alive;
   return {};
@@ -364,7 +368,8 @@ void Client::EndRequest(bool complete) {
 
 // The response is whole. The next request may go only when this one was sent wholly, too.
 void Client::EndResponse() {
-  if (!keep_alive_ || request_ != Request::kEnded || state_ == State::kTunnel || upgrade_ || connect_) {
+  if (!keep_alive_ || request_ != Request::kEnded || state_ == State::kTunnel || upgrade_ ||
+      connect_) {
     reusable_ = false;
   }
   state_ = reusable_ ? State::kIdle : State::kDone;
@@ -380,7 +385,8 @@ void Client::NoteOutput() {
 
 }  // namespace
 
-std::unique_ptr<ClientCodec> MakeClientCodec(const Options& options, base::Buffer* out, ClientEvents* events) {
+std::unique_ptr<ClientCodec> MakeClientCodec(const Options& options, base::Buffer* out,
+                                             ClientEvents* events) {
   return std::make_unique<Client>(options, out, events);
 }
 

@@ -10,7 +10,8 @@
 namespace heddle::http::h1 {
 namespace {
 
-// Room for text of a known upper bound, written in place where the buffer has that much in one piece.
+// Room for text of a known upper bound, written in place where the buffer has that much in one
+// piece.
 class Writer {
  public:
   Writer(base::Buffer* out, size_t bound) : out_(out) {
@@ -54,8 +55,8 @@ class Writer {
   std::string scratch_;
 };
 
-constexpr size_t kFieldExtra = 4;        // ": " and CRLF
-constexpr size_t kWireFieldsBound = 128; // what WireFields may add, the upgrade token aside
+constexpr size_t kFieldExtra = 4;         // ": " and CRLF
+constexpr size_t kWireFieldsBound = 128;  // what WireFields may add, the upgrade token aside
 
 // Fields of one connection never go on as they came.
 bool Forwarded(HeaderId id, const WireFields& wire) {
@@ -104,77 +105,141 @@ void PutFields(const Headers& headers, const WireFields& wire, Writer& to) {
 
 absl::string_view ReasonPhrase(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 102: return "Processing";
-    case 103: return "Early Hints";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 203: return "Non-Authoritative Information";
-    case 204: return "No Content";
-    case 205: return "Reset Content";
-    case 206: return "Partial Content";
-    case 207: return "Multi-Status";
-    case 208: return "Already Reported";
-    case 226: return "IM Used";
-    case 300: return "Multiple Choices";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 305: return "Use Proxy";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 402: return "Payment Required";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 407: return "Proxy Authentication Required";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Payload Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 416: return "Range Not Satisfiable";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 422: return "Unprocessable Entity";
-    case 423: return "Locked";
-    case 424: return "Failed Dependency";
-    case 425: return "Too Early";
-    case 426: return "Upgrade Required";
-    case 428: return "Precondition Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 451: return "Unavailable For Legal Reasons";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 506: return "Variant Also Negotiates";
-    case 507: return "Insufficient Storage";
-    case 508: return "Loop Detected";
-    case 510: return "Not Extended";
-    case 511: return "Network Authentication Required";
-    default: return "Unknown";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 102:
+      return "Processing";
+    case 103:
+      return "Early Hints";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 207:
+      return "Multi-Status";
+    case 208:
+      return "Already Reported";
+    case 226:
+      return "IM Used";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 305:
+      return "Use Proxy";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 407:
+      return "Proxy Authentication Required";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Payload Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Entity";
+    case 423:
+      return "Locked";
+    case 424:
+      return "Failed Dependency";
+    case 425:
+      return "Too Early";
+    case 426:
+      return "Upgrade Required";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 451:
+      return "Unavailable For Legal Reasons";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 506:
+      return "Variant Also Negotiates";
+    case 507:
+      return "Insufficient Storage";
+    case 508:
+      return "Loop Detected";
+    case 510:
+      return "Not Extended";
+    case 511:
+      return "Network Authentication Required";
+    default:
+      return "Unknown";
   }
 }
 
 void AppendRequestHead(const RequestHead& head, const WireFields& wire, base::Buffer* out) {
   // An authority-form target for CONNECT, origin-form otherwise.
   const bool connect = head.method == "CONNECT" && head.protocol.empty();
-  const absl::string_view target = connect ? head.authority : head.path.empty() ? absl::string_view("/") : head.path;
-  Writer to(out, head.method.size() + target.size() + head.authority.size() + BoundOf(head.headers) +
-                     wire.upgrade.size() + 32 + kWireFieldsBound);
+  const absl::string_view target = connect             ? head.authority
+                                   : head.path.empty() ? absl::string_view("/")
+                                                       : head.path;
+  Writer to(out, head.method.size() + target.size() + head.authority.size() +
+                     BoundOf(head.headers) + wire.upgrade.size() + 32 + kWireFieldsBound);
   to.Put(head.method);
   to.Put(" ");
   to.Put(target);
@@ -185,7 +250,8 @@ void AppendRequestHead(const RequestHead& head, const WireFields& wire, base::Bu
 
 void AppendResponseHead(const ResponseHead& head, const WireFields& wire, base::Buffer* out) {
   const absl::string_view reason = ReasonPhrase(head.status);
-  Writer to(out, 32 + reason.size() + BoundOf(head.headers) + wire.upgrade.size() + kWireFieldsBound);
+  Writer to(out,
+            32 + reason.size() + BoundOf(head.headers) + wire.upgrade.size() + kWireFieldsBound);
   if (head.status == 200) {
     to.Put("HTTP/1.1 200 OK\r\n");
   } else {

@@ -10,14 +10,15 @@
 
 namespace heddle::http::h1 {
 
-// The fields that are the connection's and not the message's: written here, whatever the Headers hold.
+// The fields that are the connection's and not the message's: written here, whatever the Headers
+// hold.
 struct WireFields {
   enum class Connection : uint8_t { kNone, kClose, kKeepAlive, kUpgrade };
   Connection connection = Connection::kNone;
-  absl::string_view upgrade = {};    // with kUpgrade: the token
-  bool chunked = false;              // transfer-encoding: chunked; content-length is left out
-  bool zero_length = false;          // content-length: 0
-  bool drop_length = false;          // leave content-length out
+  absl::string_view upgrade = {};  // with kUpgrade: the token
+  bool chunked = false;            // transfer-encoding: chunked; content-length is left out
+  bool zero_length = false;        // content-length: 0
+  bool drop_length = false;        // leave content-length out
 };
 
 void AppendRequestHead(const RequestHead& head, const WireFields& wire, base::Buffer* out);
@@ -37,10 +38,11 @@ class BodyWriter {
   }
   // Takes all of `data`. Bytes beyond the length are dropped.
   void Write(base::Buffer& data, base::Buffer* out);
-  // Ends the message. False when the peer can only know by the end of the connection (kRaw, or a length not reached).
+  // Ends the message. False when the peer can only know by the end of the connection (kRaw, or a
+  // length not reached).
   bool Finish(const Trailers* trailers, base::Buffer* out);
   Mode mode() const { return mode_; }
-  uint64_t left() const { return left_; }   // kLength
+  uint64_t left() const { return left_; }  // kLength
 
  private:
   Mode mode_ = Mode::kDrop;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::array<char, 256> BuildTokens() {
   std::array<char, 256> table{};
-  for (const char c : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'}) table[c] = c;
+  for (const char c : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'})
+    table[c] = c;
   for (char c = '0'; c <= '9'; ++c) table[c] = c;
   for (char c = 'a'; c <= 'z'; ++c) table[c] = c;
   for (char c = 'A'; c <= 'Z'; ++c) table[c] = static_cast<char>(c - 'A' + 'a');
@@ -21,11 +22,12 @@ constexpr std::array<char, 256> BuildTokens() {
 }
 constexpr std::array<char, 256> kTokens = BuildTokens();
 
-// Collects the fields of a head or trailer block that llhttp reports. Everything lies in one writable piece of memory.
+// Collects the fields of a head or trailer block that llhttp reports. Everything lies in one
+// writable piece of memory.
 struct Collector {
   Headers* headers;
   const Options* options;
-  ParsedHead* head;              // null for trailers
+  ParsedHead* head;  // null for trailers
   size_t max_entries;
   bool request = false;
   absl::string_view name = {};
@@ -48,11 +50,13 @@ int Collector::Field(char* text, size_t bytes) {
     if (lowered == 0) return Fail({400, "http1.invalid_characters"});
     text[i] = lowered;
   }
-  name = name.empty() ? absl::string_view(text, bytes) : absl::string_view(name.data(), name.size() + bytes);
+  name = name.empty() ? absl::string_view(text, bytes)
+                      : absl::string_view(name.data(), name.size() + bytes);
   return 0;
 }
 
-// A second piece is a folded line: joined to the first, keeping its leading blanks and dropping the line break.
+// A second piece is a folded line: joined to the first, keeping its leading blanks and dropping the
+// line break.
 int Collector::Value(char* text, size_t bytes) {
   if (value == nullptr) {
     value = text;
@@ -70,7 +74,8 @@ int Collector::ValueComplete() {
   value = nullptr;
   value_bytes = 0;
   if (field.empty()) return Fail(kBadRequest);
-  if (request && options->underscores != Options::Underscores::kAllow && absl::StrContains(field, '_')) {
+  if (request && options->underscores != Options::Underscores::kAllow &&
+      absl::StrContains(field, '_')) {
     if (options->underscores == Options::Underscores::kDrop) return 0;
     return Fail({400, "http1.unexpected_underscore"});
   }
@@ -85,8 +90,12 @@ int OnUrl(llhttp_t* parser, const char* at, size_t bytes) {
   Of(parser).head->target = {at, bytes};
   return 0;
 }
-int OnField(llhttp_t* parser, const char* at, size_t bytes) { return Of(parser).Field(const_cast<char*>(at), bytes); }
-int OnValue(llhttp_t* parser, const char* at, size_t bytes) { return Of(parser).Value(const_cast<char*>(at), bytes); }
+int OnField(llhttp_t* parser, const char* at, size_t bytes) {
+  return Of(parser).Field(const_cast<char*>(at), bytes);
+}
+int OnValue(llhttp_t* parser, const char* at, size_t bytes) {
+  return Of(parser).Value(const_cast<char*>(at), bytes);
+}
 int OnValueComplete(llhttp_t* parser) { return Of(parser).ValueComplete(); }
 int OnHeadersComplete(llhttp_t*) { return HPE_PAUSED; }
 
@@ -142,7 +151,8 @@ void CopyFront(base::Buffer& in, char* text, size_t bytes) {
   }
 }
 
-// method SP target SP "HTTP/x.y" CRLF and nothing else; llhttp takes more blanks, and other protocols.
+// method SP target SP "HTTP/x.y" CRLF and nothing else; llhttp takes more blanks, and other
+// protocols.
 bool PlainRequestLine(absl::string_view text, absl::string_view method, absl::string_view target) {
   constexpr absl::string_view kProtocol = " HTTP/";
   constexpr size_t kVersion = 3;
@@ -167,7 +177,8 @@ char LowerToken(char c) { return kTokens[static_cast<unsigned char>(c)]; }
 bool HeadScanner::ScanPiece(absl::string_view piece) {
   while (!piece.empty()) {
     const void* found = std::memchr(piece.data(), '\n', piece.size());
-    const size_t n = found == nullptr ? piece.size() : static_cast<const char*>(found) - piece.data();
+    const size_t n =
+        found == nullptr ? piece.size() : static_cast<const char*>(found) - piece.data();
     // A CR may only be the last byte before the LF.
     if (n > 0) {
       const void* cr = after_cr_ ? piece.data() - 1 : std::memchr(piece.data(), '\r', n - 1);
@@ -188,7 +199,8 @@ bool HeadScanner::ScanPiece(absl::string_view piece) {
 }
 
 HeadScanner::Result HeadScanner::Scan(const base::Buffer& in, size_t max_bytes) {
-  // A head in more blocks than this has tiny ones: the rest is seen once the front has grown together or is refused.
+  // A head in more blocks than this has tiny ones: the rest is seen once the front has grown
+  // together or is refused.
   constexpr int kSlices = 64;
   iovec slices[kSlices];
   const int count = in.Slices(slices, kSlices);
@@ -204,8 +216,8 @@ HeadScanner::Result HeadScanner::Scan(const base::Buffer& in, size_t max_bytes) 
   return scanned_ > max_bytes || count == kSlices ? Result::kTooLarge : Result::kMore;
 }
 
-Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& options, Headers* headers,
-                  ParsedHead* head) {
+Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& options,
+                  Headers* headers, ParsedHead* head) {
   const bool request = kind == HeadKind::kRequest;
   Collector collector{.headers = headers,
                       .options = &options,
@@ -304,7 +316,8 @@ Failure ExamineLengths(const Options& options, Headers* headers, Framing* framin
 
 }  // namespace
 
-Failure ExamineRequestFraming(bool connect, const Options& options, Headers* headers, Framing* framing) {
+Failure ExamineRequestFraming(bool connect, const Options& options, Headers* headers,
+                              Framing* framing) {
   const Failure failure = ExamineLengths(options, headers, framing);
   if (failure.failed()) return failure;
   if (!connect) return {};
@@ -315,8 +328,8 @@ Failure ExamineRequestFraming(bool connect, const Options& options, Headers* hea
   return {};
 }
 
-Failure ExamineResponseFraming(int status, bool bodiless, bool tunnel, const Options& options, Headers* headers,
-                               Framing* framing) {
+Failure ExamineResponseFraming(int status, bool bodiless, bool tunnel, const Options& options,
+                               Headers* headers, Framing* framing) {
   const Failure failure = ExamineLengths(options, headers, framing);
   if (failure.failed()) return failure;
   const bool never = status < 200 || status == 204 || tunnel;
@@ -366,7 +379,8 @@ bool ReadConnectionToken(absl::string_view token, ConnectionFields* fields,
   if (absl::EqualsIgnoreCase(token, "close")) return fields->close = true;
   if (absl::EqualsIgnoreCase(token, "keep-alive")) return fields->keep_alive = true;
   if (absl::EqualsIgnoreCase(token, "upgrade")) return fields->upgrade = true;
-  if (absl::EqualsIgnoreCase(token, "te") || absl::EqualsIgnoreCase(token, "http2-settings")) return true;
+  if (absl::EqualsIgnoreCase(token, "te") || absl::EqualsIgnoreCase(token, "http2-settings"))
+    return true;
   if (nominated->size() >= kMaxNominated || token.size() > kMaxNominatedBytes) return false;
   std::string lower = absl::AsciiStrToLower(token);
   if (!MayBeNominated(lower)) return false;
@@ -392,10 +406,12 @@ Failure ExamineConnection(Headers* headers, ConnectionFields* fields) {
       te = true;
       trailers = trailers || ListsTrailers(e.value);
     }
-    any = any || e.id == HeaderId::kKeepAlive || e.id == HeaderId::kProxyConnection || e.id == HeaderId::kConnection;
+    any = any || e.id == HeaderId::kKeepAlive || e.id == HeaderId::kProxyConnection ||
+          e.id == HeaderId::kConnection;
     if (e.id != HeaderId::kConnection) continue;
     for (const absl::string_view token : absl::StrSplit(e.value, ',')) {
-      if (!ReadConnectionToken(token, fields, &nominated)) return {400, "http1.connection_header_rejected"};
+      if (!ReadConnectionToken(token, fields, &nominated))
+        return {400, "http1.connection_header_rejected"};
     }
   }
   for (const std::string& name : nominated) headers->Remove(name);

@@ -16,7 +16,8 @@
 namespace heddle::http::h1 {
 namespace {
 
-// What is left of a request whose response has ended is read and dropped up to this; beyond it the connection ends.
+// What is left of a request whose response has ended is read and dropped up to this; beyond it the
+// connection ends.
 constexpr uint64_t kDiscardLimit = 256 * 1024;
 
 // The upgrade field without h2c, which is never offered upstream; empty when nothing remains.
@@ -52,13 +53,13 @@ class Server final : public ServerCodec, private ServerStream {
  private:
   // What the next input byte is.
   enum class State : uint8_t {
-    kHead,       // of a request; no stream
+    kHead,  // of a request; no stream
     kBody,
     kWait,       // of the next request, which waits for this response
     kUpgrading,  // of a tunnel or of the next request: the response decides
     kTunnel,
-    kDiscard,    // body that nobody wants: its response has ended
-    kDone,       // of no interest
+    kDiscard,  // body that nobody wants: its response has ended
+    kDone,     // of no interest
   };
   enum class Response : uint8_t { kNone, kHead, kBody };
 
@@ -71,7 +72,7 @@ class Server final : public ServerCodec, private ServerStream {
   size_t Pending() const override { return 0; }
   void SetReading(bool on) override { reading_ = on; }
 
-  bool Step(base::Buffer& in, Failure* failure);   // false: no further progress with this input
+  bool Step(base::Buffer& in, Failure* failure);  // false: no further progress with this input
   bool ReadHead(base::Buffer& in, Failure* failure);
   bool ReadBody(base::Buffer& in, Failure* failure);
   bool Discard(base::Buffer& in, Failure* failure);
@@ -88,7 +89,7 @@ class Server final : public ServerCodec, private ServerStream {
   const Options options_;
   base::Buffer* const out_;
   ServerEvents* const events_;
-  RequestEvents* receiver_ = nullptr;   // of the stream there is
+  RequestEvents* receiver_ = nullptr;  // of the stream there is
   HeadScanner scanner_;
   BodyReader body_;
   BodyWriter writer_;
@@ -97,14 +98,14 @@ class Server final : public ServerCodec, private ServerStream {
   uint32_t id_ = 0;
   uint64_t discarded_ = 0;
   bool reading_ = true;
-  bool input_waits_ = false;            // in kWait or kUpgrading: bytes are there already
+  bool input_waits_ = false;  // in kWait or kUpgrading: bytes are there already
   bool draining_ = false;
   bool output_noted_ = false;
-  bool keep_alive_ = true;              // of the request there is
+  bool keep_alive_ = true;  // of the request there is
   bool http10_ = false;
   bool head_request_ = false;
   bool connect_ = false;
-  std::string upgrade_;                 // token of the request there is
+  std::string upgrade_;  // token of the request there is
 };
 
 bool Server::wants_input() const {
@@ -196,7 +197,9 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
   response_ = Response::kHead;
   const bool tunnel = connect_ || !upgrade_.empty();
   const bool end = framing.kind == BodyKind::kNone && !tunnel;
-  state_ = framing.kind != BodyKind::kNone ? State::kBody : tunnel ? State::kUpgrading : State::kWait;
+  state_ = framing.kind != BodyKind::kNone ? State::kBody
+           : tunnel                        ? State::kUpgrading
+                                           : State::kWait;
   body_.Start(framing);
   if (!keep_alive_) events_->OnPeerDraining();
   RequestEvents* receiver = events_->OnRequest(this, std::move(head), end);
@@ -306,7 +309,8 @@ absl::Status Server::Fail(const Failure& failure) {
 void Server::EndStream(ResetReason reason) {
   state_ = State::kDone;
   response_ = Response::kNone;
-  if (RequestEvents* receiver = std::exchange(receiver_, nullptr); receiver != nullptr) receiver->OnReset(reason);
+  if (RequestEvents* receiver = std::exchange(receiver_, nullptr); receiver != nullptr)
+    receiver->OnReset(reason);
 }
 
 void Server::Reset(ResetReason) {
@@ -348,7 +352,8 @@ bool Server::StartTunnel(const ResponseHead& head, WireFields* wire) {
 void Server::StartBody(const ResponseHead& head, bool end, WireFields* wire) {
   const std::optional<uint64_t> length = LengthOf(head.headers);
   const bool bodiless = head_request_ || head.status == 204 || head.status == 304;
-  if (draining_ || !head.keep_alive || body_.left() > kDiscardLimit || head.status == 101) keep_alive_ = false;
+  if (draining_ || !head.keep_alive || body_.left() > kDiscardLimit || head.status == 101)
+    keep_alive_ = false;
   if (bodiless) {
     writer_.Start(BodyWriter::Mode::kDrop, 0);
     wire->drop_length = head.status == 204;
@@ -418,7 +423,8 @@ void Server::NoteOutput() {
 
 }  // namespace
 
-std::unique_ptr<ServerCodec> MakeServerCodec(const Options& options, base::Buffer* out, ServerEvents* events) {
+std::unique_ptr<ServerCodec> MakeServerCodec(const Options& options, base::Buffer* out,
+                                             ServerEvents* events) {
   return std::make_unique<Server>(options, out, events);
 }
 

@@ -10,7 +10,9 @@ namespace {
 // host:port, as CONNECT wants it.
 bool GoodConnectTarget(absl::string_view text) {
   const size_t colon = text.rfind(':');
-  if (!ValidAuthority(text) || colon == absl::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
+  if (!ValidAuthority(text) || colon == absl::string_view::npos || colon == 0 ||
+      colon + 1 == text.size())
+    return false;
   for (const char c : text.substr(colon + 1)) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
   }
@@ -58,7 +60,8 @@ Failure ReadTarget(absl::string_view target, const Options& options, RequestHead
     host = e.value;
   }
   if (hosts > 1) return kBadRequest;
-  if (host.empty() && head->version == Protocol::kHttp10) host = head->headers.arena().Copy(options.default_host_for_http_10);
+  if (host.empty() && head->version == Protocol::kHttp10)
+    host = head->headers.arena().Copy(options.default_host_for_http_10);
   head->headers.Remove(HeaderId::kHost);
   head->scheme = options.secure ? "https" : "http";
 

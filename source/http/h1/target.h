@@ -8,8 +8,8 @@
 
 namespace heddle::http::h1 {
 
-// Sets scheme, authority and path of `head` from the target (method is set already) and the host field, which is
-// removed. An absolute target wins over host.
+// Sets scheme, authority and path of `head` from the target (method is set already) and the host
+// field, which is removed. An absolute target wins over host.
 Failure ReadTarget(absl::string_view target, const Options& options, RequestHead* head);
 
 }  // namespace heddle::http::h1

@@ -1,4 +1,5 @@
-// What the codec fuzz targets share. The first byte of an input says how the rest is cut and how the owner behaves.
+// What the codec fuzz targets share. The first byte of an input says how the rest is cut and how
+// the owner behaves.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ namespace heddle::http {
 struct FuzzInput {
   FuzzInput(const uint8_t* data, size_t size)
       : knob(size == 0 ? 0 : data[0]),
-        bytes(reinterpret_cast<const char*>(data) + (size == 0 ? 0 : 1), size == 0 ? 0 : size - 1) {}
+        bytes(reinterpret_cast<const char*>(data) + (size == 0 ? 0 : 1), size == 0 ? 0 : size - 1) {
+  }
   size_t cut() const {
     constexpr size_t kCuts[] = {SIZE_MAX, 1, 7, 100};
     return kCuts[knob & 3];
@@ -60,15 +62,18 @@ inline void DriveServer(const FuzzInput& input, const ServerPeer::Make& make) {
   Require(server.codec->active_streams() <= server.requests.size() + 100000);
   for (const auto& r : server.requests) {
     Require(!r->head.method.empty());
-    for (const Headers::Entry& e : r->head.headers.entries()) Require(e.value.find('\n') == absl::string_view::npos);
+    for (const Headers::Entry& e : r->head.headers.entries())
+      Require(e.value.find('\n') == absl::string_view::npos);
   }
 }
 
-// Drives a client codec: three requests are out (one, for HTTP/1), the input is what the server says.
+// Drives a client codec: three requests are out (one, for HTTP/1), the input is what the server
+// says.
 inline void DriveClient(const FuzzInput& input, const ClientPeer::Make& make) {
   ClientPeer client(make);
   client.Ask(ClientPeer::Head(input.answers() ? "HEAD" : "GET", "/"));
-  if (Asked* post = client.Ask(ClientPeer::Head("POST", "/"), false); post != nullptr) post->SendBody("body", false);
+  if (Asked* post = client.Ask(ClientPeer::Head("POST", "/"), false); post != nullptr)
+    post->SendBody("body", false);
   RequestHead chat = ClientPeer::Head("GET", "/chat");
   chat.protocol = "websocket";
   client.Ask(chat, false);
