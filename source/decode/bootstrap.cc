@@ -221,6 +221,7 @@ absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in
                                                   Context& context) {
   HEDDLE_RETURN_IF_ERROR(NoteUnknown(in, at, context));
   config::Bootstrap out;
+  out.encoded = in.SerializeAsString();
   HEDDLE_RETURN_IF_ERROR(DecodeNode(in.node(), &out));
   if (in.admin().has_address()) {
     const Path admin = at.Field("admin");

@@ -359,7 +359,8 @@ void Connection::Flush() {
 }
 
 void Connection::WriteSome() {
-  // Flush may not have been called since the owner wrote: it also comes here when the descriptor becomes writable.
+  // Flush may not have been called since the owner wrote: it also comes here when the descriptor
+  // becomes writable.
   if (out_.size() > options_.buffer_limit) was_above_ = true;
   size_t written = 0;
   while (writable_ && wants_write()) {

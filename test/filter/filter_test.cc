@@ -1,11 +1,12 @@
 // The filters, called: RBAC's engine and decoding, faults.
+#include "source/filter/filter.h"
+
 #include <catch2/catch.hpp>
 
 #include "google/protobuf/any.pb.h"
 #include "source/base/path.h"
 #include "source/decode/context.h"
 #include "source/filter/catalogue/catalogue.h"
-#include "source/filter/filter.h"
 #include "source/filter/network_policy.h"
 #include "source/yaml/yaml.h"
 
@@ -58,7 +59,8 @@ absl::StatusOr<config::HttpFilterSpec> DecodeHttp(const std::string& yaml) {
 }
 
 std::string Rbac(const std::string& rules) {
-  return "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, rules: " + rules + "}";
+  return "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, rules: " +
+         rules + "}";
 }
 
 struct Case {
@@ -74,27 +76,35 @@ TEST_CASE("RBAC conditions") {
       {"path", "{url_path: {path: {prefix: /books}}}", "{any: true}", true},
       {"path without its query", "{url_path: {path: {exact: /books/1}}}", "{any: true}", true},
       {"another path", "{url_path: {path: {prefix: /admin}}}", "{any: true}", false},
-      {"method header", "{header: {name: ':method', string_match: {exact: GET}}}", "{any: true}", true},
+      {"method header", "{header: {name: ':method', string_match: {exact: GET}}}", "{any: true}",
+       true},
       {"not", "{not_rule: {any: true}}", "{any: true}", false},
       {"and", "{and_rules: {rules: [{any: true}, {not_rule: {any: true}}]}}", "{any: true}", false},
       {"or", "{or_rules: {rules: [{not_rule: {any: true}}, {any: true}]}}", "{any: true}", true},
       {"port", "{destination_port: 9080}", "{any: true}", true},
       {"another port", "{destination_port: 9081}", "{any: true}", false},
       {"port range", "{destination_port_range: {start: 9000, end: 9081}}", "{any: true}", true},
-      {"port range is half open", "{destination_port_range: {start: 9000, end: 9080}}", "{any: true}", false},
-      {"destination", "{destination_ip: {address_prefix: 127.0.1.0, prefix_len: 24}}", "{any: true}", true},
-      {"identity", "{any: true}", "{authenticated: {principal_name: {exact: 'spiffe://td/ns/a/sa/b'}}}", true},
-      {"another identity", "{any: true}", "{authenticated: {principal_name: {exact: 'spiffe://td/ns/a/sa/c'}}}", false},
+      {"port range is half open", "{destination_port_range: {start: 9000, end: 9080}}",
+       "{any: true}", false},
+      {"destination", "{destination_ip: {address_prefix: 127.0.1.0, prefix_len: 24}}",
+       "{any: true}", true},
+      {"identity", "{any: true}",
+       "{authenticated: {principal_name: {exact: 'spiffe://td/ns/a/sa/b'}}}", true},
+      {"another identity", "{any: true}",
+       "{authenticated: {principal_name: {exact: 'spiffe://td/ns/a/sa/c'}}}", false},
       {"any identity", "{any: true}", "{authenticated: {}}", true},
-      {"source", "{any: true}", "{direct_remote_ip: {address_prefix: 127.0.1.7, prefix_len: 32}}", true},
-      {"another source", "{any: true}", "{remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}}", false},
+      {"source", "{any: true}", "{direct_remote_ip: {address_prefix: 127.0.1.7, prefix_len: 32}}",
+       true},
+      {"another source", "{any: true}", "{remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}}",
+       false},
       {"server name", "{requested_server_name: {suffix: .mesh}}", "{any: true}", true},
   };
   for (const Case& row : cases) {
     INFO(row.what);
     for (const char* action : {"ALLOW", "DENY"}) {
-      auto spec = DecodeHttp(Rbac(absl::StrCat("{action: ", action, ", policies: {\"p 1\": {permissions: [", row.permission,
-                                               "], principals: [", row.principal, "]}}}")));
+      auto spec =
+          DecodeHttp(Rbac(absl::StrCat("{action: ", action, ", policies: {\"p 1\": {permissions: [",
+                                       row.permission, "], principals: [", row.principal, "]}}}")));
       INFO(spec.status().message());
       REQUIRE(spec.ok());
       Stream stream;
@@ -124,7 +134,8 @@ TEST_CASE("RBAC conditions") {
 }
 
 TEST_CASE("an unauthenticated peer has no identity") {
-  auto spec = DecodeHttp(Rbac("{policies: {p: {permissions: [{any: true}], principals: [{authenticated: {}}]}}}"));
+  auto spec = DecodeHttp(
+      Rbac("{policies: {p: {permissions: [{any: true}], principals: [{authenticated: {}}]}}}"));
   REQUIRE(spec.ok());
   Stream stream;
   net::PeerInfo peer;
@@ -144,7 +155,8 @@ TEST_CASE("RBAC that cannot be understood is refused with its place") {
       {"{policies: {p: {permissions: [{}], principals: [{any: true}]}}}",
        "config.rules.policies[\"p\"].permissions[0]: no rule, or one that is not supported"},
       {"{policies: {p: {permissions: [{destination_port: 70000}], principals: [{any: true}]}}}",
-       "config.rules.policies[\"p\"].permissions[0].destination_port: found [70000, 70001), allowed a non-empty range "
+       "config.rules.policies[\"p\"].permissions[0].destination_port: found [70000, 70001), "
+       "allowed a non-empty range "
        "within [0, 65536)"},
   };
   for (const auto& [rules, want] : rows) {
@@ -155,7 +167,8 @@ TEST_CASE("RBAC that cannot be understood is refused with its place") {
 
 TEST_CASE("shadow rules are noted and do not refuse") {
   auto spec = DecodeHttp(
-      "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, shadow_rules: {action: DENY, "
+      "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, shadow_rules: "
+      "{action: DENY, "
       "policies: {p: {permissions: [{any: true}], principals: [{any: true}]}}}}");
   REQUIRE(spec.ok());
   Stream stream;
@@ -166,8 +179,10 @@ TEST_CASE("shadow rules are noted and do not refuse") {
 
 TEST_CASE("network RBAC decides on connections, where conditions on HTTP never match") {
   const google::protobuf::Any any = AnyOf(
-      "{\"@type\": type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC, stat_prefix: x, rules: {action: "
-      "ALLOW, policies: {p: {permissions: [{any: true}], principals: [{authenticated: {principal_name: {prefix: "
+      "{\"@type\": type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC, stat_prefix: "
+      "x, rules: {action: "
+      "ALLOW, policies: {p: {permissions: [{any: true}], principals: [{authenticated: "
+      "{principal_name: {prefix: "
       "'spiffe://td/'}}}]}}}}");
   decode::Context context(AllFilters());
   auto decoded = AllFilters().network[0].decode(any, base::Path("config"), context);
@@ -177,15 +192,19 @@ TEST_CASE("network RBAC decides on connections, where conditions on HTTP never m
   peer.tls = peer.certificate_verified = true;
   peer.uri_sans = {"spiffe://td/ns/a/sa/b"};
   const net::Address address = *net::Address::Parse("127.0.0.1:1");
-  CHECK(policy->Decide({.remote = address, .direct_remote = address, .local = address, .peer = peer}).allow);
+  CHECK(
+      policy->Decide({.remote = address, .direct_remote = address, .local = address, .peer = peer})
+          .allow);
   peer.uri_sans = {"spiffe://other/ns/a/sa/b"};
-  const auto refused = policy->Decide({.remote = address, .direct_remote = address, .local = address, .peer = peer});
+  const auto refused =
+      policy->Decide({.remote = address, .direct_remote = address, .local = address, .peer = peer});
   CHECK_FALSE(refused.allow);
   CHECK(refused.details == "rbac_access_denied_matched_policy[none]");
 }
 
 std::string Fault(const std::string& fields) {
-  return "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, " + fields + "}";
+  return "{\"@type\": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, " +
+         fields + "}";
 }
 
 TEST_CASE("a fault aborts the share that it was told to") {
@@ -207,7 +226,8 @@ TEST_CASE("a fault aborts the share that it was told to") {
 }
 
 TEST_CASE("faults by header, and never more than the limit at one time") {
-  auto spec = DecodeHttp(Fault("abort: {header_abort: {}, percentage: {numerator: 100}}, max_active_faults: 1"));
+  auto spec = DecodeHttp(
+      Fault("abort: {header_abort: {}, percentage: {numerator: 100}}, max_active_faults: 1"));
   REQUIRE(spec.ok());
   Stream stream;
   http::RequestHead head;

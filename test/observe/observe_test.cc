@@ -82,7 +82,8 @@ TEST_CASE("operators take alternatives, lengths and formats") {
 }
 
 TEST_CASE("a wrong format says what is wrong") {
-  for (const char* format : {"%FOO%", "%REQ%", "%REQ(%", "%RESPONSE_CODE", "%REQ(a):x%", "%DURATION(x)%", "%REQ()%"}) {
+  for (const char* format :
+       {"%FOO%", "%REQ%", "%REQ(%", "%RESPONSE_CODE", "%REQ(a):x%", "%DURATION(x)%", "%REQ()%"}) {
     INFO(format);
     CHECK(Formatter::Text(format).status().code() == absl::StatusCode::kInvalidArgument);
   }
@@ -98,7 +99,8 @@ TEST_CASE("JSON keeps numbers, escapes text and writes null for what is absent")
   std::string out;
   formatter->Append(sample.record, &out);
   CHECK(out ==
-        "{\"code\":503,\"agent\":\"curl \\\"quoted\\\"\\nline\",\"none\":null,\"mixed\":\"a HTTP/1.1\",\"list\":[25]}\n");
+        "{\"code\":503,\"agent\":\"curl \\\"quoted\\\"\\nline\",\"none\":null,\"mixed\":\"a "
+        "HTTP/1.1\",\"list\":[25]}\n");
   CHECK_FALSE(Formatter::Json("{\"a\": \"%NO%\"}").ok());
   CHECK_FALSE(Formatter::Json("{\"a\": \"unterminated").ok());
 }
@@ -140,7 +142,9 @@ TEST_CASE("lines reach their file, also after it was rotated") {
   };
   {
     LogFiles files;
-    config::AccessLog config{.sink = config::AccessLog::Sink::kFile, .path = path, .format = {.text = "%RESPONSE_CODE%\n"}};
+    config::AccessLog config{.sink = config::AccessLog::Sink::kFile,
+                             .path = path,
+                             .format = {.text = "%RESPONSE_CODE%\n"}};
     auto logger = AccessLogger::Create(config, files);
     REQUIRE(logger.ok());
     Sample sample;
@@ -181,7 +185,8 @@ TEST_CASE("traceparent is read strictly") {
     INFO(bad);
     CHECK_FALSE(ParseTraceparent(bad).has_value());
   }
-  CHECK(ParseTraceparent("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-later").has_value());
+  CHECK(ParseTraceparent("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-later")
+            .has_value());
 }
 
 TEST_CASE("a span continues its parent's decision, and becomes OTLP") {
@@ -191,7 +196,8 @@ TEST_CASE("a span continues its parent's decision, and becomes OTLP") {
   const Tracer tracer(config, false, queue);
   base::Random random(1);
   Sample sample;
-  sample.request.headers.Add("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+  sample.request.headers.Add("traceparent",
+                             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
   const Span unsampled = tracer.Start(sample.request, random);
   CHECK_FALSE(unsampled.context.sampled);
   tracer.Finish(unsampled, sample.record);
@@ -201,7 +207,8 @@ TEST_CASE("a span continues its parent's decision, and becomes OTLP") {
                              "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   const Span span = tracer.Start(sample.request, random);
   tracer.Inject(span, &sample.request);
-  CHECK(sample.request.headers.Get(http::HeaderId::kTraceparent) == FormatTraceparent(span.context));
+  CHECK(sample.request.headers.Get(http::HeaderId::kTraceparent) ==
+        FormatTraceparent(span.context));
   tracer.Finish(span, sample.record);
   const std::vector<SpanData> spans = queue->Take(10);
   REQUIRE(spans.size() == 1);
@@ -225,7 +232,8 @@ TEST_CASE("sampling follows its fraction, and a full queue drops") {
   base::Random random(7);
   Sample sample;
   int sampled = 0;
-  for (int i = 0; i < 4000; ++i) sampled += tracer.Start(sample.request, random).context.sampled ? 1 : 0;
+  for (int i = 0; i < 4000; ++i)
+    sampled += tracer.Start(sample.request, random).context.sampled ? 1 : 0;
   CHECK(sampled > 850);
   CHECK(sampled < 1150);
   for (size_t i = 0; i < SpanQueue::kMaxWaiting + 5; ++i) queue->Add({});

@@ -1,7 +1,7 @@
 // The statistics as text.
-#include <catch2/catch.hpp>
-
 #include "source/observe/prometheus.h"
+
+#include <catch2/catch.hpp>
 
 namespace heddle::observe {
 namespace {
@@ -17,13 +17,19 @@ TEST_CASE("names get a prefix, tags become labels, histograms become buckets in 
   sheet.Record(time, 900);
   sheet.Record(time, 40'000);
   const std::string text = PrometheusText(registry, {});
-  CHECK_THAT(text, Catch::Contains("# TYPE envoy_cluster_upstream_rq_total counter\n"
-                                   "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"a\\\"b\"} 3\n"));
-  CHECK_THAT(text, Catch::Contains("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"a\\\"b\",le=\"1\"} 1\n"));
+  CHECK_THAT(text,
+             Catch::Contains("# TYPE envoy_cluster_upstream_rq_total counter\n"
+                             "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"a\\\"b\"} 3\n"));
+  CHECK_THAT(
+      text,
+      Catch::Contains(
+          "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"a\\\"b\",le=\"1\"} 1\n"));
   CHECK_THAT(text, Catch::Contains("le=\"+Inf\"} 2\n"));
-  CHECK_THAT(text, Catch::Contains("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"a\\\"b\"} 2\n"));
+  CHECK_THAT(text, Catch::Contains(
+                       "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"a\\\"b\"} 2\n"));
   CHECK_THAT(text, Catch::Contains("envoy_cluster_upstream_cx_active"));
-  CHECK_THAT(PrometheusText(registry, {.used_only = true}), !Catch::Contains("envoy_cluster_upstream_cx_active"));
+  CHECK_THAT(PrometheusText(registry, {.used_only = true}),
+             !Catch::Contains("envoy_cluster_upstream_cx_active"));
   CHECK_THAT(PrometheusText(registry, {.contains = "rq_total"}), !Catch::Contains("rq_time"));
 }
 

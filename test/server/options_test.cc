@@ -1,7 +1,7 @@
 // heddle-proxy's command line.
-#include <catch2/catch.hpp>
-
 #include "source/server/options.h"
+
+#include <catch2/catch.hpp>
 
 namespace heddle::server {
 namespace {
@@ -10,8 +10,9 @@ std::string ErrorOf(const std::vector<std::string>& arguments) {
   return std::string(ParseOptions(arguments).status().message());
 }
 
-const std::vector<std::string> kControl = {"--control", "c:15010",    "--namespace",       "n",       "--service-account", "s",
-                                           "--workload", "w",          "--address",         "1.2.3.4", "--control-ca",      "f"};
+const std::vector<std::string> kControl = {"--control",         "c:15010", "--namespace",  "n",
+                                           "--service-account", "s",       "--workload",   "w",
+                                           "--address",         "1.2.3.4", "--control-ca", "f"};
 
 std::vector<std::string> With(std::vector<std::string> more) {
   std::vector<std::string> out = kControl;
@@ -20,7 +21,8 @@ std::vector<std::string> With(std::vector<std::string> more) {
 }
 
 SCENARIO("what can be asked for") {
-  const auto file = ParseOptions({"-c", "envoy.yaml", "--concurrency=4", "--log-level", "debug", "--mode", "validate"});
+  const auto file = ParseOptions(
+      {"-c", "envoy.yaml", "--concurrency=4", "--log-level", "debug", "--mode", "validate"});
   REQUIRE(file.ok());
   CHECK(file->config_path == "envoy.yaml");
   CHECK(file->concurrency == 4);
@@ -37,19 +39,24 @@ SCENARIO("what can be asked for") {
 
 SCENARIO("what is wrong is named, with what is allowed") {
   CHECK(ErrorOf({}) == "exactly one of -c FILE and --control HOST:PORT is required");
-  CHECK(ErrorOf({"-c", "a", "--control", "b:1"}) == "exactly one of -c FILE and --control HOST:PORT is required");
-  CHECK(ErrorOf({"-c", "a", "--concurrency", "0"}) == "--concurrency: found \"0\", allowed 1 to 128");
+  CHECK(ErrorOf({"-c", "a", "--control", "b:1"}) ==
+        "exactly one of -c FILE and --control HOST:PORT is required");
+  CHECK(ErrorOf({"-c", "a", "--concurrency", "0"}) ==
+        "--concurrency: found \"0\", allowed 1 to 128");
   CHECK(ErrorOf({"-c", "a", "--log-level", "loud"}) ==
         "--log-level: found \"loud\", allowed trace, debug, info, warning, error, off");
   CHECK(ErrorOf({"-c", "a", "--mode", "x"}) == "--mode: found \"x\", allowed serve, validate");
-  CHECK(ErrorOf({"-c", "a", "--frobnicate", "1"}) == "unknown flag \"--frobnicate\"; see heddle-proxy --help");
+  CHECK(ErrorOf({"-c", "a", "--frobnicate", "1"}) ==
+        "unknown flag \"--frobnicate\"; see heddle-proxy --help");
   CHECK(ErrorOf({"-c"}) == "\"-c\" is no flag, or needs a value; see heddle-proxy --help");
   CHECK(ErrorOf({"--control", "c:15010"}) == "--namespace is required with --control");
   CHECK(ErrorOf(With({"--address", "host"})) == "--address: found \"host\", allowed an IP address");
   CHECK(ErrorOf(With({"--control", "c"})) == "--control: found \"c\", allowed HOST:PORT");
   CHECK(ErrorOf({"-c", "a", "--admin-address", "0.0.0.0:1"}) ==
-        "--admin-address: found \"0.0.0.0:1\", allowed a loopback address: the admin page has no password");
-  CHECK(ErrorOf({"-c", "a", "--drain-time-s", "x"}) == "--drain-time-s: found \"x\", allowed 0 to 86400");
+        "--admin-address: found \"0.0.0.0:1\", allowed a loopback address: the admin page has no "
+        "password");
+  CHECK(ErrorOf({"-c", "a", "--drain-time-s", "x"}) ==
+        "--drain-time-s: found \"x\", allowed 0 to 86400");
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Resources in, snapshots out: what waits, what is kept, what is refused.
+#include "source/xds/config_store.h"
+
 #include <catch2/catch.hpp>
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
@@ -10,7 +12,6 @@
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "source/filter/catalogue/catalogue.h"
-#include "source/xds/config_store.h"
 #include "source/yaml/yaml.h"
 #include "test/support/test_ca.h"
 
@@ -39,7 +40,9 @@ struct Bench {
     Resource resource{.name = "", .version = "1", .bytes = message.SerializeAsString()};
     return store.Put(type, &resource);
   }
-  absl::Status PutCluster(const std::string& yaml) { return Put<envoy::config::cluster::v3::Cluster>(Type::kCluster, yaml); }
+  absl::Status PutCluster(const std::string& yaml) {
+    return Put<envoy::config::cluster::v3::Cluster>(Type::kCluster, yaml);
+  }
   absl::Status PutListener(const std::string& yaml) {
     return Put<envoy::config::listener::v3::Listener>(Type::kListener, yaml);
   }
@@ -56,15 +59,19 @@ struct Bench {
 constexpr char kEdsCluster[] =
     "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}, service_name: c-endpoints}}";
 constexpr char kEndpoints[] =
-    "{cluster_name: c-endpoints, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, "
+    "{cluster_name: c-endpoints, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+    "{address: 127.0.0.1, "
     "port_value: 80}}}}]}]}";
-constexpr char kListener[] = R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8080}},
+constexpr char kListener[] =
+    R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8080}},
  filter_chains: [{filters: [{name: hcm, typed_config: {
  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
  stat_prefix: x, rds: {route_config_name: r, config_source: {ads: {}}},
  http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
  }}]}]})";
-constexpr char kRoutes[] = "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c}}]}]}";
+constexpr char kRoutes[] =
+    "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: "
+    "{cluster: c}}]}]}";
 
 SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wanted follow") {
   Bench bench;
@@ -77,7 +84,8 @@ SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wa
   CHECK(snapshot->listeners.empty());
   CHECK(bench.store.waiting().size() == 2);
 
-  REQUIRE(bench.Put<envoy::config::endpoint::v3::ClusterLoadAssignment>(Type::kEndpoint, kEndpoints).ok());
+  REQUIRE(bench.Put<envoy::config::endpoint::v3::ClusterLoadAssignment>(Type::kEndpoint, kEndpoints)
+              .ok());
   REQUIRE(bench.Put<envoy::config::route::v3::RouteConfiguration>(Type::kRoute, kRoutes).ok());
   snapshot = bench.store.Build();
   REQUIRE(snapshot->clusters.count("c") == 1);
@@ -93,8 +101,8 @@ SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wa
     CHECK(again->clusters.at("c") == snapshot->clusters.at("c"));
   }
   WHEN("a bad form comes, the good one goes on and the error names the field") {
-    const absl::Status status =
-        bench.PutCluster("{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, connect_timeout: -1s}");
+    const absl::Status status = bench.PutCluster(
+        "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, connect_timeout: -1s}");
     CHECK_THAT(std::string(status.message()), Catch::Contains("connect_timeout"));
     CHECK(bench.store.Build()->clusters.at("c") == snapshot->clusters.at("c"));
     CHECK_FALSE(bench.store.held(Type::kCluster).at("c").error.empty());
@@ -110,9 +118,12 @@ SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wa
   }
 }
 
-SCENARIO("a listener is not opened without its certificate, and keeps its TLS context when nothing changed") {
+SCENARIO(
+    "a listener is not opened without its certificate, and keeps its TLS context when nothing "
+    "changed") {
   Bench bench;
-  const std::string listener = R"({name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 8443}},
+  const std::string listener =
+      R"({name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 8443}},
    filter_chains: [{filters: [{name: tcp, typed_config: {
    "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: c}}],
    transport_socket: {name: tls, typed_config: {
@@ -137,7 +148,8 @@ SCENARIO("a listener is not opened without its certificate, and keeps its TLS co
   CHECK(first->listeners[0]->chains[0].transport != nullptr);
   CHECK(bench.store.Build()->listeners[0] == first->listeners[0]);
 
-  // A new certificate: a new context for new handshakes, the same configuration, so nothing is drained.
+  // A new certificate: a new context for new handshakes, the same configuration, so nothing is
+  // drained.
   REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kOwn, issue()).ok());
   const auto second = bench.store.Build();
   CHECK(second->listeners[0] != first->listeners[0]);

@@ -1,4 +1,6 @@
 // The state directory.
+#include "source/xds/last_good.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -6,7 +8,6 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "source/xds/last_good.h"
 
 namespace heddle::xds {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 struct Directory {
   Directory() { REQUIRE(mkdtemp(path) != nullptr); }
   ~Directory() {
-    for (const char* name : {"last_good.pb", "identity.pem"}) unlink(absl::StrCat(path, "/", name).c_str());
+    for (const char* name : {"last_good.pb", "identity.pem"})
+      unlink(absl::StrCat(path, "/", name).c_str());
     rmdir(path);
   }
   char path[32] = "/tmp/heddle-state-XXXXXX";

@@ -1,8 +1,9 @@
 // What the ADS client says, message by message.
+#include "source/xds/subscription.h"
+
 #include <catch2/catch.hpp>
 
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "source/xds/subscription.h"
 
 namespace heddle::xds {
 namespace {
@@ -30,7 +31,8 @@ std::vector<std::string> List(const Repeated& names) {
   return {names.begin(), names.end()};
 }
 
-Update UpdateOf(Type type, const std::string& nonce, const std::string& version, std::vector<Resource> resources = {}) {
+Update UpdateOf(Type type, const std::string& nonce, const std::string& version,
+                std::vector<Resource> resources = {}) {
   Update update;
   update.type = type;
   update.nonce = nonce;
@@ -66,7 +68,8 @@ SCENARIO("delta: each response is answered once, with its nonce; a refusal carri
   clusters->OnStream();
   NextDelta(*clusters);
   clusters->Answer(UpdateOf(Type::kCluster, "n1", "", {{"c", "v1", ""}}), absl::OkStatus());
-  clusters->Answer(UpdateOf(Type::kCluster, "n2", ""), absl::InvalidArgumentError("c.lb_policy: no"));
+  clusters->Answer(UpdateOf(Type::kCluster, "n2", ""),
+                   absl::InvalidArgumentError("c.lb_policy: no"));
   const auto ack = NextDelta(*clusters);
   CHECK(ack.response_nonce() == "n1");
   CHECK_FALSE(ack.has_error_detail());
@@ -76,7 +79,8 @@ SCENARIO("delta: each response is answered once, with its nonce; a refusal carri
   CHECK_FALSE(clusters->Next().has_value());
 }
 
-SCENARIO("delta: a new stream says which versions are held, and forgets what is not wanted any more") {
+SCENARIO(
+    "delta: a new stream says which versions are held, and forgets what is not wanted any more") {
   auto routes = MakeSubscription(Type::kRoute, true);
   routes->Remember({{"a", "v1"}, {"gone", "v7"}});
   routes->Want({"a"});

@@ -2,13 +2,10 @@
 // Client is one HTTP/2 connection; messages are bytes (the caller serialises). It does not
 // reconnect: when OnClosed comes, every call has got its OnDone; make a new Client.
 //
-//   client_ = grpc::Client::Connect(loop, {.address = a, .transport = &tls, .authority =
-//   "heddle-control"}, this); client_->Unary({.path =
-//   "/istio.v1.auth.IstioCertificateService/CreateCertificate"}, request,
+//   client_ = grpc::Client::Connect(loop, {.address = a, .transport = &tls}, this);
+//   client_->Unary({.path = "/package.Service/Method"}, request,
 //                  [](const grpc::Status& status, std::string reply) { ... });
-//   call_ = client_->Start({.path =
-//   "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"},
-//                          this);
+//   call_ = client_->Start({.path = "/package.Service/Stream"}, this);
 //   call_->Send(bytes);
 //
 // Calls may be started at once: they wait for the connection (and, beyond the peer's limit of

@@ -1,5 +1,5 @@
-// The first bytes of any connection, from anybody: whatever they are, the answer comes without reading past them, and
-// more bytes never turn a verdict round.
+// The first bytes of any connection, from anybody: whatever they are, the answer comes without
+// reading past them, and more bytes never turn a verdict round.
 #include <cstdint>
 #include <string>
 
@@ -18,8 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (cut >= size) continue;
     ClientHello part;
     const HelloOutcome early = heddle::net::ParseClientHello(bytes.substr(0, cut), &part);
-    HEDDLE_CHECK(early == HelloOutcome::kNeedMore || early == outcome) << "verdict changed at " << cut;
-    if (early == HelloOutcome::kHello) HEDDLE_CHECK(part.sni == whole.sni && part.alpn == whole.alpn);
+    HEDDLE_CHECK(early == HelloOutcome::kNeedMore || early == outcome)
+        << "verdict changed at " << cut;
+    if (early == HelloOutcome::kHello)
+      HEDDLE_CHECK(part.sni == whole.sni && part.alpn == whole.alpn);
   }
   heddle::net::SniffHttp(bytes);
   return 0;
