@@ -77,6 +77,8 @@ def show_places(shop):
 
 def main():
     args = parse()
+    # ip, iptables and setpriv: not on the path of a test or of an ordinary user.
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
     if args.intercept and (reason := netns.possible()):
         sys.exit(f"--intercept {reason}")
     work = args.work or tempfile.mkdtemp(prefix="heddle-demo-")

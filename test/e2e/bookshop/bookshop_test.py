@@ -41,6 +41,7 @@ def main():
             shutil.copy(path, os.path.join(folder, os.path.basename(path)))
         os.chmod(folder, 0o755)
         run(report, "loopback", ["--jaeger", jaeger], folder)
+        os.environ["PATH"] += ":/usr/sbin:/sbin"
         if os.geteuid() == 0 and shutil.which("ip") and shutil.which("iptables"):
             run(report, "intercept", ["--intercept"], folder)
         else:
