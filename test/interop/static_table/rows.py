@@ -525,7 +525,7 @@ REPLIES = {name: text.replace("\n", "\r\n").encode("latin-1") for name, text in 
 # What heddle-proxy answers (statuses) where docs/differences_from_envoy.md leaves a row out altogether.
 OURS = {
     **{name: [400] for name in (
-        "two hosts", "tab for space", "all LF line ends", "bare CR line ends", "smuggling: bare LF lines",
+        "two hosts", "tab for space", "two spaces", "HTTP/0.9", "all LF line ends", "bare CR line ends", "smuggling: bare LF lines",
         "smuggling: CR in a value", "smuggling: connection nominates content-length", "chunks: junk after the size",
         "chunks: data too long", "old: HTTP/1.0 chunked", "empty host", "absolute URI of https", "edge above the root")},
     "three requests, the first slow": [200, 200, 404],
