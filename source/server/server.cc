@@ -68,7 +68,7 @@ absl::Status Server::Start() {
   sheet_.Set(live_, 1);
   sheet_.Set(concurrency_, options_.concurrency);
   for (uint32_t i = 0; i < options_.concurrency; ++i) {
-    workers_.push_back(std::make_unique<Worker>(i, registry_.AddSheet(), base::SystemClock()));
+    workers_.push_back(std::make_unique<Worker>(registry_.AddSheet(), base::SystemClock()));
     workers_.back()->Start();
   }
   store_ = std::make_unique<xds::ConfigStore>(

@@ -143,8 +143,7 @@ class Worker::Door {
   std::unique_ptr<net::Listener> listener_;
 };
 
-Worker::Worker(uint32_t index, stats::Sheet& sheet, const base::Clock& clock)
-    : index_(index), sheet_(sheet), clock_(clock) {}
+Worker::Worker(stats::Sheet& sheet, const base::Clock& clock) : sheet_(sheet), clock_(clock) {}
 
 Worker::~Worker() { Stop(); }
 

@@ -28,7 +28,7 @@ using NewSockets = std::map<std::string, net::Fd>;
 class Worker {
  public:
   // `sheet` is this worker's own. The thread starts at Start.
-  Worker(uint32_t index, stats::Sheet& sheet, const base::Clock& clock);
+  Worker(stats::Sheet& sheet, const base::Clock& clock);
   ~Worker();  // Stop()s and joins
 
   void Start();
@@ -60,7 +60,6 @@ class Worker {
       const net::Address& address) const;
   void CountConnections();
 
-  const uint32_t index_;
   stats::Sheet& sheet_;
   const base::Clock& clock_;
   event::Loop loop_;

@@ -130,7 +130,7 @@ SCENARIO("real timers wake a waiting loop") {
   CHECK(took < absl::Seconds(5));
 }
 
-struct Marked : EndOfIteration {
+struct Marked final : EndOfIteration {
   explicit Marked(std::vector<int>& log, int id) : log(log), id(id) {}
   void AtEnd() override {
     log.push_back(id);
