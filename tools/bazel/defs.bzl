@@ -46,6 +46,7 @@ _GRPC_LINKOPTS = ["-Wl,--as-needed"] + ["-l" + lib for lib in [
     "nghttp2",
     "event_core",
     "event_extra",
+    "event_openssl",
     "event_pthreads",
     "cares",
     "re2",
