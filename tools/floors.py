@@ -28,7 +28,7 @@ FLOORS = {
     "source/server": 9, "source/admin": 9,
     "source/main": 10,
     # control_plane/ stands on the lower floors of source/.
-    "control_plane/model": 11,
+    "control_plane/model": 11, "control_plane/kube": 11,
     "control_plane/translate": 12, "control_plane/ingest": 12, "control_plane/identity": 12,
     "control_plane/inject": 12, "control_plane/trace": 12,
     "control_plane/serve": 13,
