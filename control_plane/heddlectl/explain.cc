@@ -335,6 +335,7 @@ absl::StatusOr<std::string> Explain(const model::World& world, const Question& q
   const model::Workload* from = world.FindWorkload(question.from);
   if (from == nullptr) {
     std::vector<std::string> known;
+    known.reserve(world.workloads.size());
     for (const auto& [key, workload] : world.workloads) known.push_back(key.ToString());
     return absl::NotFoundError(absl::StrCat("no Workload ", question.from.ToString(),
                                             "; there are: ", absl::StrJoin(known, ", ")));

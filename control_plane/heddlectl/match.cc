@@ -108,7 +108,9 @@ bool MatchQuery(const route::QueryParameterMatcher& matcher, const std::string& 
 
 bool MatchPath(const route::RouteMatch& match, const std::string& original) {
   const bool fold = match.has_case_sensitive() && !match.case_sensitive().value();
-  const auto same = [&](std::string text) { return fold ? absl::AsciiStrToLower(text) : text; };
+  const auto same = [&](const std::string& text) {
+    return fold ? absl::AsciiStrToLower(text) : text;
+  };
   const std::string path = same(original);
   switch (match.path_specifier_case()) {
     case route::RouteMatch::kPrefix:

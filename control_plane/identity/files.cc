@@ -119,7 +119,7 @@ absl::Status CreatePrivateFile(const std::string& path, absl::string_view conten
 absl::Status ReplaceFile(const std::string& path, absl::string_view contents, int mode) {
   HEDDLE_ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, contents, mode));
   if (::rename(temporary.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  const absl::Status status = FromErrno("replace", path);
+  absl::Status status = FromErrno("replace", path);
   ::unlink(temporary.c_str());
   return status;
 }

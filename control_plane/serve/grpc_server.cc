@@ -47,10 +47,10 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
 void DropReference(void* reference) { delete static_cast<translate::ResourceRef*>(reference); }
 
 // Shared bodies are not copied: a slice holds a reference until the transport has sent it.
-grpc::ByteBuffer ToBuffer(std::vector<Piece> pieces) {
+grpc::ByteBuffer ToBuffer(const std::vector<Piece>& pieces) {
   std::vector<grpc::Slice> slices;
   slices.reserve(pieces.size());
-  for (Piece& piece : pieces) {
+  for (const Piece& piece : pieces) {
     if (piece.shared == nullptr) {
       slices.emplace_back(piece.own);
       continue;
@@ -135,7 +135,7 @@ class AdsCall final : public grpc::ServerGenericBidiReactor, public Outlet {
   }
 
   void Send(std::vector<Piece> message) override {
-    out_ = ToBuffer(std::move(message));
+    out_ = ToBuffer(message);
     StartWrite(&out_);
   }
   void Close(const absl::Status& why) override {

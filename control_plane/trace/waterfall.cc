@@ -1,6 +1,7 @@
 #include "control_plane/trace/waterfall.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -26,6 +27,7 @@ class Tree {
   explicit Tree(const std::vector<Span>& spans) {
     for (const Span& span : spans) ids_.insert(span.span_id);
     std::vector<const Span*> sorted;
+    sorted.reserve(spans.size());
     for (const Span& span : spans) sorted.push_back(&span);
     std::stable_sort(sorted.begin(), sorted.end(), [](const Span* a, const Span* b) {
       return a->start_ns != b->start_ns ? a->start_ns < b->start_ns
@@ -149,9 +151,8 @@ std::string Waterfall(const std::vector<Span>& spans, const WaterfallOptions& op
     const auto offset =
         std::min(options.bar_width - 1,
                  static_cast<size_t>(static_cast<double>(span.start_ns - begin) * scale));
-    const auto length =
-        std::clamp<size_t>(static_cast<size_t>(static_cast<double>(span.duration_ns) * scale + 0.5),
-                           1, options.bar_width - offset);
+    const auto length = std::clamp<size_t>(
+        std::lround(static_cast<double>(span.duration_ns) * scale), 1, options.bar_width - offset);
     row.bar = absl::StrCat(Repeat(" ", offset), Repeat(block, length),
                            Repeat(" ", options.bar_width - offset - length));
     row.duration = absl::StrCat("+", Milliseconds(span.start_ns - begin), "  ",

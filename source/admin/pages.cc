@@ -245,6 +245,7 @@ Reply ConfigDump(View& view, const Request& request) {
     kinds[item.kind].push_back(absl::StrCat(json, "}"));
   }
   std::vector<std::string> parts;
+  parts.reserve(kinds.size());
   for (const auto& [kind, items] : kinds) {
     parts.push_back(absl::StrCat(Quoted(kind), ":[", absl::StrJoin(items, ",\n"), "]"));
   }
@@ -253,6 +254,7 @@ Reply ConfigDump(View& view, const Request& request) {
 
 std::string CertificateJson(const tls::CertificateInfo& info) {
   std::vector<std::string> sans;
+  sans.reserve(info.uri_sans.size() + info.dns_sans.size());
   for (const std::string& uri : info.uri_sans)
     sans.push_back(absl::StrCat("{\"uri\":", Quoted(uri), "}"));
   for (const std::string& dns : info.dns_sans)

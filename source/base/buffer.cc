@@ -287,7 +287,7 @@ absl::Span<char> Buffer::Reserve(size_t want) {
 }
 
 int Buffer::ReserveSlices(iovec* out, int max, size_t want) {
-  HEDDLE_CHECK(want > 0 && max > 0);
+  HEDDLE_CHECK(want > 0 && max > 0);  // NOLINT(bugprone-infinite-loop): it ends the process
   DropReserved();
   int count = 0;
   if (tail_ != nullptr && tail_->room() >= std::min(want, kLittleRoom)) {

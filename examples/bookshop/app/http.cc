@@ -96,6 +96,7 @@ bool Serve(const std::string& ip, int port, int threads, const Handler& handler)
     fds.push_back(fd);
   }
   std::vector<std::thread> running;
+  running.reserve(fds.size());
   for (const int fd : fds) running.emplace_back(RunServer, fd, &handler);
   for (std::thread& thread : running) thread.join();
   return true;
@@ -107,7 +108,7 @@ Response Get(const std::string& url, const std::string& host, const Headers& hea
   Response out;
   curl_slist* lines = curl_slist_append(nullptr, ("Host: " + host).c_str());
   for (const auto& [name, value] : headers)
-    lines = curl_slist_append(lines, (name + ": " + value).c_str());
+    lines = curl_slist_append(lines, std::string(name).append(": ").append(value).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, lines);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Collect);

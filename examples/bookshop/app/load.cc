@@ -88,6 +88,7 @@ int RunLoad(const Load& load) {
       static_cast<int64_t>(1e9 * load.connections / std::max(load.rate, 1)));
   std::vector<Tally> tallies(static_cast<size_t>(load.connections));
   std::vector<std::thread> threads;
+  threads.reserve(tallies.size());
   const auto start = Clock::now();
   for (int i = 0; i < load.connections; ++i) {
     threads.emplace_back(
