@@ -1,11 +1,14 @@
 // bookshop: the services of the demo, and the load on them, in one program.
 #include <curl/curl.h>
+#include <pthread.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "examples/bookshop/app/load.h"
 #include "examples/bookshop/app/services.h"
@@ -25,6 +28,7 @@ constexpr char kHelp[] = R"(bookshop: the services of Heddle's demo.
   --catalog, --reviews, --stock HOST:PORT   call them directly (without --mesh)
   --redis IP:PORT       catalog: the counter of views
   --threads N           default 4
+  --drain-seconds N     go on serving for so long after SIGTERM, default 0: callers are told meanwhile
 
 POST /behave?fail_percent=50&delay_ms=20 makes a service fail or be slow.
 )";
@@ -60,7 +64,24 @@ void Split(const std::string& address, std::string* ip, int* port) {
   *port = colon == std::string::npos ? 0 : std::atoi(address.c_str() + colon + 1);
 }
 
+// Ends the program that long after SIGTERM, from a thread of its own. A container's first process
+// would ignore a signal that nobody handles. Before any other thread is started: they inherit that
+// SIGTERM is blocked.
+void EndAfterSigterm(int drain_seconds) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals, drain_seconds] {
+    int received = 0;
+    sigwait(&signals, &received);
+    std::this_thread::sleep_for(std::chrono::seconds(drain_seconds));
+    std::_Exit(0);
+  }).detach();
+}
+
 int RunService(const std::string& role, const Flags& flags) {
+  EndAfterSigterm(Number(flags, "drain-seconds", 0));
   bookshop::Service service;
   service.role = role;
   Split(Text(flags, "listen", "127.0.0.1:0"), &service.ip, &service.port);
