@@ -25,7 +25,7 @@ FLOORS = {
     "source/filter": 6,
     "source/proxy": 7,
     "source/xds": 8,
-    "source/server": 9, "source/admin": 9,
+    "source/server": 9, "source/admin": 9, "source/intercept": 9, "source/probe": 9,
     "source/main": 10,
     # control_plane/ stands on the lower floors of source/.
     "control_plane/model": 11, "control_plane/kube": 11,

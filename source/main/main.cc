@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "source/base/log.h"
+#include "source/intercept/command.h"
 #include "source/server/bootstrap.h"
 #include "source/server/options.h"
 #include "source/server/server.h"
@@ -31,6 +32,8 @@ int ValidateOnly(const Options& options, const heddle::config::Bootstrap& bootst
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "intercept")
+    return heddle::intercept::Main({arguments.begin() + 1, arguments.end()});
   const absl::StatusOr<Options> options = heddle::server::ParseOptions(arguments);
   if (!options.ok()) return Refuse(options.status());
   if (options->help) {

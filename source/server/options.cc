@@ -22,6 +22,7 @@ Usage:
                --token-file FILE --control-ca FILE --state-dir DIR [options]
                                                      run under heddle-control
   heddle-proxy -c FILE --mode validate               check the file, print one line, exit 0 or 1
+  heddle-proxy intercept [flags]                     redirect a pod's traffic (heddle-proxy intercept --help)
 
 Where the configuration comes from (one of the two):
   -c, --config-path FILE    bootstrap file: node, admin, static_resources, dynamic_resources (ADS)

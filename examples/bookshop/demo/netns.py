@@ -1,4 +1,4 @@
-"""Pods as network namespaces with iptables interception. Needs root; everything it makes has the prefix below, lives in
+"""Pods as network namespaces whose traffic heddle-proxy intercepts. Needs root; everything it makes has the prefix below, lives in
 namespaces of its own (the bridge too), and is removed again."""
 
 import os
@@ -23,9 +23,11 @@ def possible():
     """Why pods cannot be namespaces here, or None."""
     if os.geteuid() != 0:
         return "needs root"
-    for program in ("ip", "iptables", "setpriv"):
+    for program in ("ip", "setpriv"):
         if shutil.which(program) is None:
             return f"needs {program}"
+    if shutil.which("nft") is None and shutil.which("iptables-restore") is None:
+        return "needs nft or iptables"
     return None
 
 
@@ -63,11 +65,6 @@ def make_pod(index, name, address, hosts):
     return namespace
 
 
-def intercept(namespace):
+def intercept(namespace, proxy):
     """What the pod's init step does in a cluster: all TCP goes through the sidecar, except the sidecar's own."""
-    rule = lambda *argv: inside(namespace, "iptables", "-w", "-t", "nat", *argv)
-    rule("-A", "OUTPUT", "-p", "tcp", "-m", "owner", "--uid-owner", str(PROXY_UID), "-j", "RETURN")
-    rule("-A", "OUTPUT", "-p", "tcp", "-o", "lo", "-j", "RETURN")
-    rule("-A", "OUTPUT", "-p", "tcp", "-d", "127.0.0.0/8", "-j", "RETURN")
-    rule("-A", "OUTPUT", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "15001")
-    rule("-A", "PREROUTING", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "15006")
+    inside(namespace, proxy, "intercept", "--proxy-uid", str(PROXY_UID))

@@ -61,7 +61,7 @@ class Shop:
         for w in WORKLOADS:
             address = f"10.77.0.{w.last_byte}"
             namespace = netns.make_pod(w.last_byte, w.name, address, hosts)
-            netns.intercept(namespace)
+            netns.intercept(namespace, self.program("heddle-proxy"))
             self.pods[w.name] = Pod(w.name, address, namespace)
 
     def edit(self, name, change):
