@@ -87,7 +87,7 @@ class Cluster:
                 f"--client-ca-file={pki('ca.crt')}", "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
                 f"--service-account-key-file={pki('service-accounts.key')}",
                 f"--service-account-signing-key-file={pki('service-accounts.key')}",
-                "--authorization-mode=RBAC", "--allow-privileged=true", "--profiling=false",
+                "--kubelet-preferred-address-types=InternalIP", "--authorization-mode=RBAC", "--allow-privileged=true", "--profiling=false",
                 # A killed server's successor takes over at once; the default is made for servers side by side.
                 "--shutdown-delay-duration=0s", "--event-ttl=1h", "-v=1"]
 

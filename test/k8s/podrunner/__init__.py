@@ -9,8 +9,9 @@ It does what a kubelet does with pods: init containers, native sidecars in order
 restarts with backoff, volumes with their updates, projected tokens, termination within the grace period, status and Events.
 Containers are processes with a root folder, network, process and mount namespaces, user and capabilities of their own.
 
-Not played: resource limits, seccomp and AppArmor profiles, persistent volumes, ephemeral containers, IPv6, NodePorts and session
-affinity, attach and port-forward. Files of this machine lie below every image (Image.root), so programs find their libraries.
+kubectl's logs, exec and port-forward work. Not played: resource limits, seccomp and AppArmor profiles, persistent volumes,
+ephemeral containers, IPv6, NodePorts and session affinity, attach. Files of this machine lie below every image (Image.root), so
+programs find their libraries.
 """
 
 from k8s.podrunner.runner import PodRunner

@@ -1,6 +1,6 @@
 """Starts one container, or one more process in a running one: what a container runtime does, in one short-lived process.
 
-usage: launch.py REPORT_FD < spec.json
+usage: launch.py REPORT_FD [STDIN_FD] < spec.json
 
 Makes namespaces and mounts, forks the container's first process into them, writes "pid N\n" to REPORT_FD and ends, so that the
 first process becomes its subreaper's child. That process then writes "error ...\n" if it cannot become the container's program;
@@ -148,8 +148,9 @@ def main():
     report = int(sys.argv[1])
     os.set_inheritable(report, False)
     spec = json.load(sys.stdin)
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
+    given = int(sys.argv[2]) if len(sys.argv) > 2 else os.open("/dev/null", os.O_RDONLY)
+    os.dup2(given, 0)
+    os.set_inheritable(given, False)
     try:
         if "join" in spec:
             base = f"/proc/{spec['join']}/ns/"

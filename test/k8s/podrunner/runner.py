@@ -6,7 +6,7 @@ import threading
 import time
 
 from k8s import world
-from k8s.podrunner import dns, runtime, services
+from k8s.podrunner import dns, kubelet, runtime, services
 from k8s.podrunner.network import Addresses
 from k8s.podrunner.pod import Pod
 from k8s.support.api import ApiError, Reflector
@@ -32,7 +32,7 @@ class PodRunner:
         self.events = queue.Queue()
         self.table = services.Table(lambda: self.proxy.wanted.set())
         self.proxy = services.Proxy(self.table)
-        self.dns = None
+        self.dns = self.kubelet = None
         self.reflectors = [
             Reflector(api, "/api/v1/configmaps", lambda kind, item: self._object("configmaps", kind, item)),
             Reflector(api, "/api/v1/secrets", lambda kind, item: self._object("secrets", kind, item)),
@@ -52,6 +52,7 @@ class PodRunner:
         for name, zone in self.nodes.items():
             self._make_node(name, zone)
         self.dns = dns.Server(self.table)
+        self.kubelet = kubelet.Server(self)
         self.proxy.wanted.set()
         for target in (self._write_events, self._refresh):
             threading.Thread(target=target, name="podrunner", daemon=True).start()
@@ -165,7 +166,7 @@ class PodRunner:
         self.api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
         self.api.patch(f"/api/v1/nodes/{name}/status", {"status": {
             "addresses": [{"type": "InternalIP", "address": world.NODE_ADDRESS}, {"type": "Hostname", "address": name}],
-            "capacity": size, "allocatable": size, "conditions": [ready], "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "capacity": size, "allocatable": size, "conditions": [ready], "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.PORT}},
             "nodeInfo": {"kubeletVersion": "v1.34.1", "osImage": "test", "kernelVersion": os.uname().release,
                          "containerRuntimeVersion": "podrunner://1", "architecture": "amd64", "operatingSystem": "linux",
                          "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": ""}}})

@@ -93,12 +93,13 @@ class Process:
         self.signal(signal.SIGKILL)
 
 
-def launch(spec, output):
-    """Starts what launch.py's specification says, its output going to that descriptor. StartError when it cannot."""
+def launch(spec, output, errors=None, stdin=None):
+    """Starts what launch.py's specification says, its output (and errors) going to that descriptor. StartError when it cannot."""
     report, theirs = os.pipe()
+    kept = [theirs] if stdin is None else [theirs, stdin]
     try:
-        launcher = subprocess.Popen([sys.executable, "-S", "-E", "-I", LAUNCHER, str(theirs)], stdin=subprocess.PIPE, stdout=output,
-                                    stderr=output, pass_fds=[theirs], start_new_session=True)
+        launcher = subprocess.Popen([sys.executable, "-S", "-E", "-I", LAUNCHER, *map(str, kept)], stdin=subprocess.PIPE, stdout=output,
+                                    stderr=output if errors is None else errors, pass_fds=kept, start_new_session=True)
     finally:
         os.close(theirs)
     with os.fdopen(report, encoding="utf-8", errors="replace") as answers:

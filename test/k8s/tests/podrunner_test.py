@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
+import urllib.request
 
 from report import Report
 
@@ -352,6 +354,27 @@ def host_network(b):
     b.delete("host")
 
 
+def kubectl_reaches_in(b):
+    """logs, exec with input and exit code, port-forward to a loopback port: over the API server, as a user would."""
+    b.pod("reached", [app("main", 8080, readinessProbe=http(8080))])
+    b.ready("reached")
+    need(b.cluster.kubectl("logs", "reached").startswith("start "), "no logs")
+    need(b.cluster.kubectl("exec", "-i", "reached", "--", "cat", text="told") == "told", "exec did not pass its input through")
+    done = b.cluster.try_kubectl("exec", "reached", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    need((done.returncode, done.stdout) == (7, "out\n") and done.stderr.startswith("err\n"), done)
+    forward = subprocess.Popen([b.cluster.program("kubectl"), "--kubeconfig", b.cluster.kubeconfig, "port-forward", "reached", ":8080"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(forward.stdout.readline().split("->")[0].rpartition(":")[2])
+        for _ in range(3):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+                need(answer.read() == b"well")
+    finally:
+        forward.kill()
+        forward.wait()
+    b.delete("reached")
+
+
 TESTS = [
     ("init containers, sidecars and main containers start in order", order),
     ("termination: preStop, main containers, sidecars in reverse", termination),
@@ -366,6 +389,7 @@ TESTS = [
     ("users, capabilities, privilege escalation", privileges),
     ("environment, names, the API server from within", environment),
     ("services: DNS, endpoints, rolling update, no endpoints", services),
+    ("kubectl logs, exec and port-forward", kubectl_reaches_in),
     ("pods go on while the API server is away", api_server_away),
     ("pods in the node's network", host_network),
 ]

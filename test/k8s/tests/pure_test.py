@@ -6,10 +6,11 @@ import struct
 import sys
 import tempfile
 import threading
+import zlib
 
 from report import Report
 
-from k8s.podrunner import checks, dns, fields, services, spec, volumes
+from k8s.podrunner import checks, dns, fields, services, spdy, spec, volumes
 from k8s.podrunner.runtime import Image
 
 POD = {"metadata": {"name": "web-1", "namespace": "shop", "uid": "u1", "labels": {"b": 'say "hi"', "a": "1"}, "annotations": {"x/y": "z"}},
@@ -197,12 +198,41 @@ def probes():
     return problems + same(checks.tcp_socket({"port": port}, {}, "127.0.0.1", 5)[0], False)
 
 
+def streams():
+    """The dictionary is the draft's, and a session answers streams, pings and data, whatever the pieces they come in."""
+    # RFC 1950's checksum of the dictionary of draft-mbelshe-httpbis-spdy-00, section 2.6.10.1.
+    problems = same((len(spdy.DICTIONARY), zlib.adler32(spdy.DICTIONARY)), (1423, 0xe3c6a7c2))
+    deflate = zlib.compressobj(zdict=spdy.DICTIONARY)
+    block = struct.pack("!II", 1, 10) + b"streamtype" + struct.pack("!I", 4) + b"data"
+    packed = deflate.compress(block) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    syn = struct.pack("!IIII", 0x80030001, len(packed) + 10, 1, 0) + b"\0\0" + packed
+    said = syn + struct.pack("!III", 0x80030006, 4, 9) + struct.pack("!II", 1, 5) + b"hello" + struct.pack("!II", 1, 0x01000000)
+    for size in (1, 2, 3, 7, 4096):
+        ours, theirs = socket.socketpair()
+        opened = []
+        session = spdy.Session(ours, opened.append)
+        thread = threading.Thread(target=session.run)
+        thread.start()
+        for at in range(0, len(said), size):
+            theirs.sendall(said[at:at + size])
+        theirs.shutdown(socket.SHUT_WR)
+        thread.join(10)
+        got = b"".join(iter(opened[0].read, b""))
+        problems += same((opened[0].headers, got), ({"streamtype": "data"}, b"hello"))
+        opened[0].close()
+        ours.close()
+        answer = theirs.makefile("rb").read()
+        problems += same((answer[:4], answer[-8:], struct.pack("!III", 0x80030006, 4, 9) in answer),
+                         (b"\x80\x03\x00\x02", struct.pack("!II", 1, 0x01000000), True))
+    return problems
+
+
 def main():
     report = Report()
     for name, test in (("field references", field_references), ("resource references", resources), ("$(NAME) in arguments", expansion),
                        ("a container's environment", environment), ("users and capabilities", security),
                        ("command and args", command_lines), ("services to endpoints to rules", translations), ("DNS", names),
-                       ("files of a volume change together", files_swap), ("probes by HTTP, gRPC and TCP", probes)):
+                       ("files of a volume change together", files_swap), ("probes by HTTP, gRPC and TCP", probes), ("SPDY streams", streams)):
         report.run(name, test)
     return report.end()
 
