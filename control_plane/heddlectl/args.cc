@@ -19,13 +19,17 @@ absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs,
       flags = false;
       continue;
     }
-    if (!flags || !absl::ConsumePrefix(&word, "--")) {
+    const FlagSpec* found = nullptr;
+    for (const FlagSpec& spec : specs)
+      if (flags && word.size() == 2 && word[0] == '-' && word.substr(1) == spec.letter)
+        found = &spec;
+    if (found != nullptr) word = found->name;
+    if (found == nullptr && (!flags || !absl::ConsumePrefix(&word, "--"))) {
       out.rest_.push_back(words[i]);
       continue;
     }
     const size_t equals = word.find('=');
     const std::string name(word.substr(0, equals));
-    const FlagSpec* found = nullptr;
     for (const FlagSpec& spec : specs)
       if (spec.name == name) found = &spec;
     if (found == nullptr)
@@ -68,7 +72,9 @@ std::string FlagHelp(const std::vector<FlagSpec>& specs) {
   std::string out;
   for (const FlagSpec& spec : specs) {
     absl::StrAppendFormat(&out, "  %-27s ",
-                          absl::StrCat("--", spec.name, spec.value.empty() ? "" : " ", spec.value));
+                          absl::StrCat(spec.letter.empty() ? "" : "-", spec.letter,
+                                       spec.letter.empty() ? "--" : ", --", spec.name,
+                                       spec.value.empty() ? "" : " ", spec.value));
     size_t column = kColumn;
     std::string text(spec.help);
     if (!spec.fallback.empty()) absl::StrAppend(&text, " Default ", spec.fallback, ".");

@@ -15,12 +15,13 @@ struct FlagSpec {
   absl::string_view value;  // how the help names the value; empty: a switch
   absl::string_view help;
   absl::string_view fallback = {};  // used when not given
+  absl::string_view letter = {};    // "f": also "-f VALUE"
 };
 
 class Args {
  public:
-  // Flags may stand anywhere, as "--name value" or "--name=value"; "--" ends them. The error names
-  // the flag.
+  // Flags may stand anywhere, as "--name value" or "--name=value" or "-f value"; "--" ends them.
+  // The error names the flag.
   static absl::StatusOr<Args> Parse(const std::vector<FlagSpec>& specs,
                                     const std::vector<std::string>& words);
 

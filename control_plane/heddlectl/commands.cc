@@ -2,8 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
-#include "control_plane/heddlectl/http_client.h"
+#include "control_plane/heddlectl/kubectl.h"
 #include "control_plane/status/version.h"
 
 namespace heddle::heddlectl {
@@ -12,6 +11,12 @@ namespace {
 constexpr FlagSpec kControl = {"control", "HOST:PORT", "Admin address of heddle-control.",
                                "127.0.0.1:15014"};
 constexpr FlagSpec kTrustDomain = {"trust-domain", "NAME", "As heddle-control's.", "cluster.local"};
+
+constexpr FlagSpec kNamespace = {"namespace", "NS", "Where heddle-control runs.", "heddle-system"};
+constexpr FlagSpec kSet = {
+    "set", "KEY=VALUE", "One value, such as control.replicas=3; may be repeated. After --values."};
+constexpr FlagSpec kValues = {
+    "values", "FILE", "YAML of values; may be repeated, the later one wins.", {}, "f"};
 
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
@@ -30,6 +35,10 @@ const std::vector<Command>& Commands() {
        "rejections in full, then\n"
        "what is wrong in the configuration.",
        {kControl,
+        kKubernetes,
+        kKubeconfig,
+        kContext,
+        kNamespace,
         {"json", "", "Print /status as it is."},
         {"wait", "DURATION",
          "Wait until every sidecar of the configuration has acknowledged all of it; exit 1 when "
@@ -41,6 +50,10 @@ const std::vector<Command>& Commands() {
        "one request across all hops, as a waterfall",
        "Without ID: the traces seen last. From heddle-control's memory, or from a Jaeger server.",
        {kControl,
+        kKubernetes,
+        kKubeconfig,
+        kContext,
+        kNamespace,
         {"last", "", "Show the newest trace."},
         {"service", "NAME", "Only traces in which this service took part."},
         {"limit", "N", "How many to list.", "20"},
@@ -86,12 +99,61 @@ const std::vector<Command>& Commands() {
         kTrustDomain},
        &RunExplain},
       {"proxy",
-       "ADMIN PAGE",
-       "look into one heddle-proxy by its admin address",
+       "ADMIN|NAMESPACE/POD PAGE",
+       "look into one heddle-proxy by its admin address, or in its pod",
        "PAGE is clusters, listeners, certs, config, stats, ready, info, or any path such as "
-       "/stats?filter=rbac.",
-       {},
+       "/stats?filter=rbac.\n"
+       "In a pod it is reached by kubectl port-forward.",
+       {kKubeconfig, kContext},
        &Proxy},
+      {"install",
+       "",
+       "print what an installation in Kubernetes consists of",
+       "For `kubectl apply -f -`, in the order in which it has to be there. The values are those "
+       "of "
+       "the Helm chart; an unknown\n"
+       "one is an error. Prints nothing unless everything is right.",
+       {kNamespace,
+        kSet,
+        kValues,
+        {"show-values", "", "Print the values instead, as they are with the ones given."}},
+       &Install},
+      {"upgrade",
+       "",
+       "print what an installation of this version consists of, after a look at the one that is "
+       "there",
+       "As install, for `kubectl apply -f -`; before it, on standard error, what will change and "
+       "what "
+       "speaks against it.\n"
+       "Prints nothing when this version must not follow the one that is installed.",
+       {kNamespace,
+        kSet,
+        kValues,
+        kKubeconfig,
+        kContext,
+        {"dry-run", "", "Only say what will change."}},
+       &Upgrade},
+      {"check",
+       "",
+       "what stands against an installation, or what is wrong with the one that is there",
+       "One line for each thing looked at: ok, warning or error, and what to do. Exit 1 when there "
+       "is "
+       "an error.",
+       {kNamespace,
+        kKubeconfig,
+        kContext,
+        {"pre", "", "Look only at what an installation needs, even when there is one."}},
+       &Check},
+      {"uninstall",
+       "",
+       "print what an uninstallation takes away",
+       "For `kubectl delete --ignore-not-found -f -`: webhooks first, so that pods can be made at "
+       "every moment. The custom\n"
+       "resources and every policy stay unless --crds is given.",
+       {kNamespace,
+        {"crds", "", "The custom resource definitions too, and with them every policy."},
+        {"keep-namespace", "", "Leave the namespace, and with it the mesh's root certificate."}},
+       &Uninstall},
   };
   return commands;
 }
@@ -124,19 +186,6 @@ int Fail(Terminal& terminal, const absl::Status& status) {
 int Misused(Terminal& terminal, absl::string_view message) {
   terminal.err << "heddlectl: " << message << "\n";
   return 2;
-}
-
-absl::StatusOr<std::string> ControlPage(const Args& args, const std::string& path) {
-  const absl::StatusOr<Fetched> fetched = Fetch(args.Get("control"), path);
-  if (!fetched.ok())
-    return absl::UnavailableError(
-        absl::StrCat(fetched.status().message(),
-                     "; is heddle-control running? give its --admin address with --control"));
-  if (fetched->code != 200)
-    return absl::UnavailableError(
-        absl::StrCat("heddle-control answers ", fetched->code, " for ", path, ": ",
-                     absl::StripSuffix(fetched->body.substr(0, 500), "\n")));
-  return fetched->body;
 }
 
 int Run(const std::vector<std::string>& words, Terminal& terminal) {

@@ -37,12 +37,13 @@ int MakeToken(const Args& args, Terminal& terminal);
 int Rotate(const Args& args, Terminal& terminal);
 int RunExplain(const Args& args, Terminal& terminal);
 int Proxy(const Args& args, Terminal& terminal);
+int Install(const Args& args, Terminal& terminal);
+int Uninstall(const Args& args, Terminal& terminal);
+int Upgrade(const Args& args, Terminal& terminal);
+int Check(const Args& args, Terminal& terminal);
 
 // Prints "heddlectl: <message>" and returns the exit code.
 int Fail(Terminal& terminal, const absl::Status& status);
 int Misused(Terminal& terminal, absl::string_view message);
-
-// GET of a page of heddle-control, with what to do when it is not there.
-absl::StatusOr<std::string> ControlPage(const Args& args, const std::string& path);
 
 }  // namespace heddle::heddlectl

@@ -1,5 +1,6 @@
 // heddlectl status, heddlectl rotate.
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -7,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "control_plane/heddlectl/commands.h"
+#include "control_plane/heddlectl/control_pages.h"
 #include "control_plane/heddlectl/http_client.h"
 #include "control_plane/heddlectl/json_value.h"
 #include "control_plane/heddlectl/table.h"
@@ -107,14 +109,16 @@ bool AllSynced(const Json& status, std::string* missing) {
   return missing->empty();
 }
 
-absl::StatusOr<Json> ReadStatus(const Args& args, std::string* raw) {
-  const absl::StatusOr<std::string> page = ControlPage(args, "/status");
+absl::StatusOr<Json> ReadStatus(const ControlPages& control, std::string* raw) {
+  const absl::StatusOr<std::vector<std::string>> pages = control.GetAll("/status");
+  if (!pages.ok()) return pages.status();
+  absl::StatusOr<std::string> page = MergeStatus(*pages);
   if (!page.ok()) return page.status();
-  *raw = *page;
-  return Json::Parse(*page);
+  *raw = *std::move(page);
+  return Json::Parse(*raw);
 }
 
-int WaitForAll(const Args& args, Terminal& terminal) {
+int WaitForAll(const Args& args, const ControlPages& control, Terminal& terminal) {
   absl::Duration patience;
   if (!absl::ParseDuration(args.Get("wait"), &patience))
     return Misused(terminal,
@@ -122,7 +126,7 @@ int WaitForAll(const Args& args, Terminal& terminal) {
   const absl::Time deadline = absl::Now() + patience;
   std::string missing, raw;
   for (;;) {
-    const absl::StatusOr<Json> status = ReadStatus(args, &raw);
+    const absl::StatusOr<Json> status = ReadStatus(control, &raw);
     if (status.ok() && AllSynced(*status, &missing)) return 0;
     if (absl::Now() >= deadline)
       return Fail(terminal, status.ok() ? absl::DeadlineExceededError(absl::StrCat(
@@ -137,13 +141,15 @@ int WaitForAll(const Args& args, Terminal& terminal) {
 int ShowStatus(const Args& args, Terminal& terminal) {
   if (!args.rest().empty())
     return Misused(terminal, "status takes no arguments; see heddlectl status --help");
+  const absl::StatusOr<ControlPages> control = ControlPages::Open(args);
+  if (!control.ok()) return Fail(terminal, control.status());
   int waited = 0;
   if (args.Has("wait")) {
-    waited = WaitForAll(args, terminal);
+    waited = WaitForAll(args, *control, terminal);
     if (waited == 2) return waited;
   }
   std::string raw;
-  const absl::StatusOr<Json> status = ReadStatus(args, &raw);
+  const absl::StatusOr<Json> status = ReadStatus(*control, &raw);
   if (!status.ok()) return waited != 0 ? waited : Fail(terminal, status.status());
   if (args.Has("json")) {
     terminal.out << raw << "\n";

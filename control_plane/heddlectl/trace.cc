@@ -1,11 +1,15 @@
 // heddlectl trace.
 #include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "control_plane/heddlectl/commands.h"
+#include "control_plane/heddlectl/control_pages.h"
 #include "control_plane/heddlectl/http_client.h"
 #include "control_plane/heddlectl/json_value.h"
 #include "control_plane/heddlectl/table.h"
@@ -20,14 +24,17 @@ using Spans = std::vector<trace::Span>;
 // Where traces come from: what `trace` needs of it.
 class Source {
  public:
-  explicit Source(const Args& args) : args_(args), jaeger_(args.Get("jaeger")) {}
+  static absl::StatusOr<Source> Open(const Args& args) {
+    Source out(args);
+    if (!out.jaeger_.empty()) return out;
+    absl::StatusOr<ControlPages> control = ControlPages::Open(args);
+    if (!control.ok()) return control.status();
+    out.control_ = *std::move(control);
+    return out;
+  }
 
   absl::StatusOr<Spans> Find(const std::string& id) {
-    if (jaeger_.empty()) {
-      const absl::StatusOr<Json> page = Page(absl::StrCat("/traces?trace_id=", id));
-      if (!page.ok()) return page.status();
-      return SpansOfControl(*page);
-    }
+    if (jaeger_.empty()) return FindAtControl(absl::StrCat("/traces?trace_id=", id));
     const absl::StatusOr<Json> page = Page(absl::StrCat("/api/traces/", id));
     if (!page.ok()) return page.status();
     std::vector<Spans> traces = TracesOfJaeger(*page);
@@ -38,38 +45,69 @@ class Source {
   // Newest first.
   absl::StatusOr<std::vector<trace::Summary>> Latest(size_t limit) {
     const std::string service = args_.Get("service");
-    if (jaeger_.empty()) {
-      const absl::StatusOr<Json> page = Page(absl::StrCat(
-          "/traces?limit=", limit, service.empty() ? "" : "&service=", EncodeQuery(service)));
-      if (!page.ok()) return page.status();
-      return SummariesOfControl(*page);
+    if (!jaeger_.empty()) return LatestOfJaeger(limit, service);
+    const auto pages = control_->GetAll(absl::StrCat(
+        "/traces?limit=", limit, service.empty() ? "" : "&service=", EncodeQuery(service)));
+    if (!pages.ok()) return pages.status();
+    std::vector<trace::Summary> out;
+    for (const std::string& page : *pages) {
+      raw_ = page;
+      const absl::StatusOr<Json> parsed = Json::Parse(page);
+      if (!parsed.ok()) return parsed.status();
+      for (trace::Summary& one : SummariesOfControl(*parsed)) out.push_back(std::move(one));
     }
-    return LatestOfJaeger(limit, service);
+    return Newest(std::move(out), limit);
   }
 
   const std::string& raw() const { return raw_; }
 
  private:
-  absl::StatusOr<Json> Page(const std::string& path) {
-    absl::StatusOr<std::string> page;
-    if (jaeger_.empty()) {
-      page = ControlPage(args_, path);
-    } else {
-      const absl::StatusOr<Fetched> fetched = Fetch(jaeger_, path);
-      if (!fetched.ok())
-        page = absl::UnavailableError(absl::StrCat(
-            fetched.status().message(), "; is that Jaeger's query address (port 16686)?"));
-      else if (fetched->code == 404)
-        page = absl::NotFoundError("Jaeger has no such trace: not received yet, or not sampled");
-      else if (fetched->code != 200)
-        page = absl::UnavailableError(
-            absl::StrCat("Jaeger answers ", fetched->code, ": ", fetched->body.substr(0, 300)));
-      else
-        page = fetched->body;
+  explicit Source(const Args& args) : args_(args), jaeger_(args.Get("jaeger")) {}
+
+  // Replicas hold the spans of those sidecars that are connected to them: one trace may be in
+  // parts.
+  absl::StatusOr<Spans> FindAtControl(const std::string& path) {
+    Spans out;
+    absl::Status last;
+    for (size_t i = 0; i < control_->size(); ++i) {
+      const absl::StatusOr<std::string> page = control_->Get(i, path);
+      if (!page.ok()) {
+        last = page.status();
+        continue;
+      }
+      raw_ = *page;
+      const absl::StatusOr<Json> parsed = Json::Parse(*page);
+      if (!parsed.ok()) return parsed.status();
+      for (trace::Span& span : SpansOfControl(*parsed)) out.push_back(std::move(span));
     }
-    if (!page.ok()) return page.status();
-    raw_ = *page;
-    return Json::Parse(*page);
+    if (out.empty() && !last.ok()) return last;
+    return out;
+  }
+
+  absl::StatusOr<Json> Page(const std::string& path) {
+    const absl::StatusOr<Fetched> fetched = Fetch(jaeger_, path);
+    if (!fetched.ok())
+      return absl::UnavailableError(absl::StrCat(fetched.status().message(),
+                                                 "; is that Jaeger's query address (port 16686)?"));
+    if (fetched->code == 404)
+      return absl::NotFoundError("Jaeger has no such trace: not received yet, or not sampled");
+    if (fetched->code != 200)
+      return absl::UnavailableError(
+          absl::StrCat("Jaeger answers ", fetched->code, ": ", fetched->body.substr(0, 300)));
+    raw_ = fetched->body;
+    return Json::Parse(fetched->body);
+  }
+
+  // Each trace once.
+  static std::vector<trace::Summary> Newest(std::vector<trace::Summary> traces, size_t limit) {
+    std::sort(traces.begin(), traces.end(), [](const trace::Summary& a, const trace::Summary& b) {
+      return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.trace_id < b.trace_id;
+    });
+    std::set<std::string> seen;
+    std::vector<trace::Summary> out;
+    for (trace::Summary& one : traces)
+      if (out.size() < limit && seen.insert(one.trace_id).second) out.push_back(std::move(one));
+    return out;
   }
 
   // Jaeger lists by service only.
@@ -89,20 +127,12 @@ class Source {
       if (!page.ok()) return page.status();
       for (const Spans& spans : TracesOfJaeger(*page)) out.push_back(trace::Summarise(spans));
     }
-    std::sort(out.begin(), out.end(), [](const trace::Summary& a, const trace::Summary& b) {
-      return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.trace_id < b.trace_id;
-    });
-    out.erase(std::unique(out.begin(), out.end(),
-                          [](const trace::Summary& a, const trace::Summary& b) {
-                            return a.trace_id == b.trace_id;
-                          }),
-              out.end());
-    if (out.size() > limit) out.resize(limit);
-    return out;
+    return Newest(std::move(out), limit);
   }
 
   const Args& args_;
   const std::string jaeger_;
+  std::optional<ControlPages> control_;  // without Jaeger
   std::string raw_;
 };
 
@@ -127,7 +157,9 @@ int ShowTrace(const Args& args, Terminal& terminal) {
   if (!absl::SimpleAtoi(args.Get("width"), &width) || width < 10 || width > 400)
     return Misused(terminal, "--width: want a number from 10 to 400");
   if (args.rest().size() > 1) return Misused(terminal, "trace takes one trace id");
-  Source source(args);
+  absl::StatusOr<Source> opened = Source::Open(args);
+  if (!opened.ok()) return Fail(terminal, opened.status());
+  Source& source = *opened;
   std::string id;
   if (!args.rest().empty()) {
     // A whole traceparent header is as good.
