@@ -1,7 +1,7 @@
 """Our CRDs in a real API server: they are taken, explain themselves, and refuse what heddle-control refuses; an older copy of
 them gives way to the present one and keeps what is stored.
 
-usage: crds_test.py HEDDLECTL CRD.yaml...
+usage: crds_test.py HEDDLECTL FOLDER
 """
 
 import concurrent.futures
