@@ -32,7 +32,7 @@ FLOORS = {
     "control_plane/translate": 12, "control_plane/ingest": 12, "control_plane/identity": 12,
     "control_plane/inject": 12, "control_plane/trace": 12,
     "control_plane/serve": 13, "control_plane/install": 13,
-    "control_plane/status": 14,
+    "control_plane/status": 14, "control_plane/admit": 14,
     "control_plane/heddlectl": 15,
     "control_plane/main": 16,
 }

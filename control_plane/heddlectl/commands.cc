@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "control_plane/heddlectl/inject.h"
 #include "control_plane/heddlectl/kubectl.h"
 #include "control_plane/status/version.h"
 
@@ -154,6 +155,7 @@ const std::vector<Command>& Commands() {
         {"crds", "", "The custom resource definitions too, and with them every policy."},
         {"keep-namespace", "", "Leave the namespace, and with it the mesh's root certificate."}},
        &Uninstall},
+      InjectCommand(),
   };
   return commands;
 }

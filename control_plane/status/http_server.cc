@@ -17,9 +17,7 @@
 namespace heddle::status {
 namespace {
 
-constexpr int kTimeoutSeconds = 10;
 constexpr int kMaxHeaders = 16 * 1024;
-constexpr int kMaxBody = 64 * 1024;
 
 std::map<std::string, std::string> QueryOf(const char* query) {
   std::map<std::string, std::string> out;
@@ -43,6 +41,8 @@ const char* Reason(int code) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 415:
+      return "Unsupported Media Type";
     case 503:
       return "Service Unavailable";
   }
@@ -66,14 +66,24 @@ absl::Status SplitHostPort(const std::string& text, std::string* host, int* port
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen,
                                                               Handler handler) {
+  HttpOptions options;
+  options.listen = listen;
+  return Start(std::move(options), std::move(handler));
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions options,
+                                                              Handler handler) {
+  const std::string listen = options.listen;
   std::string host;
   int port = 0;
   HEDDLE_RETURN_IF_ERROR(SplitHostPort(listen, &host, &port));
-  auto out = std::unique_ptr<HttpServer>(new HttpServer(std::move(handler)));
+  auto out = std::unique_ptr<HttpServer>(new HttpServer(std::move(options), std::move(handler)));
   out->http_ = evhttp_new(out->loop_.raw());
-  evhttp_set_timeout(out->http_, kTimeoutSeconds);
+  evhttp_set_timeout(out->http_, static_cast<int>(absl::ToInt64Seconds(out->options_.timeout)));
   evhttp_set_max_headers_size(out->http_, kMaxHeaders);
-  evhttp_set_max_body_size(out->http_, kMaxBody);
+  evhttp_set_max_body_size(out->http_, static_cast<ev_ssize_t>(out->options_.max_body));
+  if (out->options_.make_connection) evhttp_set_bevcb(out->http_, &OnConnection, out.get());
+  if (out->options_.every_200_ms) out->Tick();
   evhttp_set_allowed_methods(out->http_, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
   evhttp_set_gencb(out->http_, &HttpServer::OnRequest, out.get());
   evhttp_bound_socket* const bound =
@@ -99,24 +109,39 @@ HttpServer::~HttpServer() {
   if (http_ != nullptr) evhttp_free(http_);
 }
 
+bufferevent* HttpServer::OnConnection(event_base* base, void* self) {
+  return static_cast<HttpServer*>(self)->options_.make_connection(base);
+}
+
+void HttpServer::Tick() {
+  options_.every_200_ms();
+  tick_.Start(absl::Milliseconds(200));
+}
+
 void HttpServer::OnRequest(evhttp_request* request, void* self) {
   HttpRequest in;
   in.method = evhttp_request_get_command(request) == EVHTTP_REQ_POST ? "POST" : "GET";
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
   if (const char* path = evhttp_uri_get_path(uri)) in.path = path;
   in.query = QueryOf(evhttp_uri_get_query(uri));
-  const char* guard =
-      evhttp_find_header(evhttp_request_get_input_headers(request), "x-heddle-admin");
+  const evkeyvalq* sent = evhttp_request_get_input_headers(request);
+  const char* guard = evhttp_find_header(sent, "x-heddle-admin");
   in.guarded = guard != nullptr && ::strcmp(guard, "1") == 0;
+  if (const char* type = evhttp_find_header(sent, "content-type")) in.content_type = type;
+  evbuffer* const received = evhttp_request_get_input_buffer(request);
+  in.body.resize(evbuffer_get_length(received));
+  evbuffer_remove(received, in.body.data(), in.body.size());
   char* address = nullptr;
   ev_uint16_t port = 0;
   if (evhttp_connection* connection = evhttp_request_get_connection(request))
     evhttp_connection_get_peer(connection, &address, &port);
   if (address != nullptr) in.peer_address = address;
 
-  const HttpReply reply = static_cast<HttpServer*>(self)->handler_(in);
+  const HttpServer& server = *static_cast<HttpServer*>(self);
+  const HttpReply reply = server.handler_(in);
   evkeyvalq* headers = evhttp_request_get_output_headers(request);
   evhttp_add_header(headers, "content-type", reply.content_type.c_str());
+  if (!server.options_.keep_alive) evhttp_add_header(headers, "connection", "close");
   evhttp_add_header(headers, "cache-control", "no-store");
   evhttp_add_header(headers, "x-content-type-options", "nosniff");
   evhttp_add_header(headers, "content-security-policy",
