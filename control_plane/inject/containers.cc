@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "control_plane/inject/json.h"
@@ -90,6 +91,11 @@ Json InitContainer(const PodOptions& options, const PodContext& pod) {
       "intercept",   "--outbound-port",           "15001",  "--inbound-port",          "15006",
       "--proxy-uid", absl::StrCat(pod.proxy_uid), "--mode", options.interception_mode, "--ipv6",
       options.ipv6};
+  // A sidecar that runs as root is told from the application by its group.
+  if (options.interception_mode == "tproxy") {
+    args.push_back("--proxy-gid");
+    args.push_back(absl::StrCat(kProxyUid));
+  }
   const std::pair<const char*, const std::string&> lists[] = {
       {"--include-inbound-ports", options.include_inbound_ports},
       {"--exclude-inbound-ports", options.exclude_inbound_ports},
@@ -101,10 +107,8 @@ Json InitContainer(const PodOptions& options, const PodContext& pod) {
       {"--exclude-uids", options.exclude_uids},
   };
   for (const auto& [flag, value] : lists) {
-    // Of what is included, nothing is something to say too.
-    if (value.empty() && absl::string_view(flag) != "--include-inbound-ports" &&
-        absl::string_view(flag) != "--include-outbound-cidrs")
-      continue;
+    // To include nothing is something to say; to exclude nothing is not.
+    if (value.empty() && absl::StartsWith(flag, "--exclude")) continue;
     args.push_back(flag);
     args.push_back(value);
   }
@@ -123,11 +127,13 @@ Json InitContainer(const PodOptions& options, const PodContext& pod) {
 }
 
 Json ProxyContainer(const PodOptions& options, const Settings& settings, const PodContext& pod) {
+  // Kubernetes gives a capability to processes of user 0 only.
+  const bool tproxy = options.interception_mode == "tproxy";
   Json security = Restricted();
-  security["runAsUser"] = pod.proxy_uid;
-  security["runAsGroup"] = pod.proxy_uid;
-  security["runAsNonRoot"] = true;
-  if (options.interception_mode == "tproxy") security["capabilities"]["add"] = {"NET_ADMIN"};
+  security["runAsUser"] = tproxy ? 0 : pod.proxy_uid;
+  security["runAsGroup"] = tproxy ? kProxyUid : pod.proxy_uid;
+  security["runAsNonRoot"] = !tproxy;
+  if (tproxy) security["capabilities"]["add"] = Json::array({"NET_ADMIN"});
   Json env = {FieldEnv("POD_NAME", "metadata.name"),
               FieldEnv("POD_NAMESPACE", "metadata.namespace"), FieldEnv("POD_IP", "status.podIP"),
               FieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
@@ -141,7 +147,7 @@ Json ProxyContainer(const PodOptions& options, const Settings& settings, const P
       {"args",
        {"--control",
         settings.ControlAddress(),
-        "--intercept",
+        tproxy ? "--intercept=tproxy" : "--intercept",
         "--namespace",
         "$(POD_NAMESPACE)",
         "--service-account",

@@ -117,13 +117,16 @@ void EachContainer(Json& spec, const Do& visit) {
   }
 }
 
-absl::Status CheckUser(const Json& pod_context, int64_t proxy_uid, const Json& container) {
-  const Json& own = At(At(container, "securityContext"), "runAsUser");
-  const Json& uid = own.is_null() ? At(pod_context, "runAsUser") : own;
-  if (uid != proxy_uid) return absl::OkStatus();
-  return Wrong(absl::StrCat("container ", TextAt(container, "name"), " runs as user ", proxy_uid,
+// `field` is runAsUser or runAsGroup.
+absl::Status CheckRunAs(const char* field, int64_t taken, const Json& pod_context,
+                        const Json& container) {
+  const Json& own = At(At(container, "securityContext"), field);
+  if ((own.is_null() ? At(pod_context, field) : own) != taken) return absl::OkStatus();
+  return Wrong(absl::StrCat("container ", TextAt(container, "name"), " runs as ",
+                            absl::string_view(field) == "runAsUser" ? "user " : "group ", taken,
                             ", which is the sidecar's: its traffic would bypass the mesh. Give it "
-                            "another securityContext.runAsUser"));
+                            "another securityContext.",
+                            field));
 }
 
 absl::Status CheckPorts(const Json& container) {
@@ -136,11 +139,13 @@ absl::Status CheckPorts(const Json& container) {
 }
 
 // What of the pod itself cannot be together with a sidecar. Containers of ours are out already.
-absl::Status CheckConflicts(Json& spec, int64_t proxy_uid) {
+absl::Status CheckConflicts(const PodOptions& options, int64_t proxy_uid, Json& spec) {
   absl::Status status;
   const Json pod_context = At(spec, "securityContext");
   EachContainer(spec, [&](const char*, Json& container) {
-    if (status.ok()) status = CheckUser(pod_context, proxy_uid, container);
+    if (status.ok()) status = CheckRunAs("runAsUser", proxy_uid, pod_context, container);
+    if (status.ok() && options.interception_mode == "tproxy")
+      status = CheckRunAs("runAsGroup", kProxyUid, pod_context, container);
     if (status.ok()) status = CheckPorts(container);
   });
   HEDDLE_RETURN_IF_ERROR(status);
@@ -182,14 +187,17 @@ absl::StatusOr<Json> TakeWishes(Json& spec, const char* name, Status* status) {
 }
 
 // Whom the sidecar runs as: interception tells its traffic from the application's by that.
-absl::StatusOr<int64_t> ProxyUid(const Json& wishes) {
+absl::StatusOr<int64_t> ProxyUid(const PodOptions& options, const Json& wishes) {
   const Json& uid = At(At(wishes, "securityContext"), "runAsUser");
-  if (uid.is_null()) return kProxyUid;
-  if (uid.is_number_unsigned() && uid >= 1 && uid < 4294967295) return uid.get<int64_t>();
+  const bool tproxy = options.interception_mode == "tproxy";
+  if (uid.is_null() || (tproxy && uid == 0)) return kProxyUid;
+  if (!tproxy && uid.is_number_unsigned() && uid >= 1 && uid < 4294967295)
+    return uid.get<int64_t>();
   return Wrong(absl::StrCat("container ", kProxyName, ": securityContext.runAsUser: found ",
-                            uid.dump().substr(0, 40),
-                            ", allowed 1 to 4294967294: the sidecar is told from the application "
-                            "by its user"));
+                            uid.dump().substr(0, 40), ", allowed ",
+                            tproxy ? "0, which tproxy needs"
+                                   : "1 to 4294967294: the sidecar is told from the application "
+                                     "by its user"));
 }
 
 class Injector {
@@ -201,8 +209,8 @@ class Injector {
     Json& spec = (*pod)["spec"];
     HEDDLE_ASSIGN_OR_RETURN(const Json init_wishes, TakeWishes(spec, kInitName, &status_));
     HEDDLE_ASSIGN_OR_RETURN(const Json proxy_wishes, TakeWishes(spec, kProxyName, &status_));
-    HEDDLE_ASSIGN_OR_RETURN(const int64_t proxy_uid, ProxyUid(proxy_wishes));
-    HEDDLE_RETURN_IF_ERROR(CheckConflicts(spec, proxy_uid));
+    HEDDLE_ASSIGN_OR_RETURN(const int64_t proxy_uid, ProxyUid(options_, proxy_wishes));
+    HEDDLE_RETURN_IF_ERROR(CheckConflicts(options_, proxy_uid, spec));
     if (options_.rewrite_probes) Rewrite(spec);
     const PodContext context{.has_resources = !At(spec, "resources").empty(),
                              .proxy_uid = proxy_uid,

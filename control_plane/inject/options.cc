@@ -89,7 +89,9 @@ const std::vector<OptionSpec>& OptionTable() {
        "intercept`; nothing in the pod has a capability.",
        "cni"},
       {"interception-mode", T::kChoice, &P::interception_mode, "redirect, tproxy", 0, 0,
-       "How inbound connections are redirected. `tproxy` keeps the client's address.", "tproxy"},
+       "How inbound connections are redirected. `tproxy` leaves their addresses as they are; the "
+       "sidecar then runs as root with NET_ADMIN, which Pod Security's baseline forbids.",
+       "tproxy"},
       {"ipv6", T::kChoice, &P::ipv6, "auto, on, off", 0, 0,
        "Whether IPv6 is redirected too; `auto`: when the pod has it.", "off"},
       {"include-inbound-ports", T::kPortsOrAll, &P::include_inbound_ports, "", 0, 0,
@@ -99,10 +101,10 @@ const std::vector<OptionSpec>& OptionTable() {
        "Ports whose inbound connections go straight to the application. Their probes are not "
        "rewritten.",
        "9100"},
-      {"include-outbound-ports", T::kPorts, &P::include_outbound_ports, "", 0, 0,
-       "Destination ports that go through the sidecar whatever their address, also outside "
-       "include-outbound-cidrs.",
-       "443"},
+      {"include-outbound-ports", T::kPortsOrAll, &P::include_outbound_ports, "", 0, 0,
+       "Destination ports that go through the sidecar, of addresses in include-outbound-cidrs; "
+       "`*`: all. Empty: none.",
+       "80,8080"},
       {"exclude-outbound-ports", T::kPorts, &P::exclude_outbound_ports, "", 0, 0,
        "Destination ports that bypass the sidecar.", "5432,6379"},
       {"include-outbound-cidrs", T::kCidrsOrAll, &P::include_outbound_cidrs, "", 0, 0,
@@ -156,7 +158,7 @@ std::string AllowedValues(const OptionSpec& spec) {
     case OptionType::kInterfaces:
       return "interface names, separated by commas";
     case OptionType::kUids:
-      return "numeric user ids, separated by commas";
+      return "numeric user ids and ranges such as 1000-1010, separated by commas";
     case OptionType::kImage:
       return "an image reference";
     case OptionType::kCpu:

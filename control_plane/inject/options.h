@@ -31,7 +31,7 @@ struct PodOptions {
   std::string ipv6 = "auto";
   std::string include_inbound_ports = "*";
   std::string exclude_inbound_ports;
-  std::string include_outbound_ports;
+  std::string include_outbound_ports = "*";
   std::string exclude_outbound_ports;
   std::string include_outbound_cidrs = "*";
   std::string exclude_outbound_cidrs;

@@ -49,6 +49,12 @@ std::optional<std::pair<uint32_t, uint32_t>> Range(absl::string_view text, uint3
   return out;
 }
 
+std::optional<std::string> Print(std::optional<std::pair<uint32_t, uint32_t>> range) {
+  if (!range.has_value()) return std::nullopt;
+  return range->first == range->second ? absl::StrCat(range->first)
+                                       : absl::StrCat(range->first, "-", range->second);
+}
+
 std::optional<std::string> Cidr(absl::string_view text) {
   const std::vector<absl::string_view> parts = absl::StrSplit(text, absl::MaxSplits('/', 1));
   const std::string ip(parts[0]);
@@ -74,12 +80,7 @@ std::optional<std::string> Cidr(absl::string_view text) {
 }  // namespace
 
 std::optional<std::string> CanonicalPorts(absl::string_view text) {
-  return List(text, [](absl::string_view one) -> std::optional<std::string> {
-    const auto range = Range(one, 1, 65535);
-    if (!range.has_value()) return std::nullopt;
-    return range->first == range->second ? absl::StrCat(range->first)
-                                         : absl::StrCat(range->first, "-", range->second);
-  });
+  return List(text, [](absl::string_view one) { return Print(Range(one, 1, 65535)); });
 }
 
 std::optional<std::string> CanonicalCidrs(absl::string_view text) { return List(text, Cidr); }
@@ -96,11 +97,7 @@ std::optional<std::string> CanonicalInterfaces(absl::string_view text) {
 }
 
 std::optional<std::string> CanonicalUids(absl::string_view text) {
-  return List(text, [](absl::string_view one) -> std::optional<std::string> {
-    uint32_t uid = 0;
-    if (!IsDigits(one) || !absl::SimpleAtoi(one, &uid) || uid == 4294967295) return std::nullopt;
-    return absl::StrCat(uid);
-  });
+  return List(text, [](absl::string_view one) { return Print(Range(one, 0, 4294967294)); });
 }
 
 bool IsImage(absl::string_view text) {

@@ -72,7 +72,7 @@ SCENARIO("what is too much is refused") {
   for (int i = 0; i < 50; ++i) bomb += ", *x";
   CHECK(Read(bomb + "]", {.file = "f", .max_bytes = 400}) ==
         "f:1: too long when aliases are expanded");
-  CHECK(Read("a: [b") == "f:2: not YAML: end of sequence flow not found");
+  CHECK(Read("a: [b") == "f:1: not YAML: end of sequence flow not found");
 }
 
 }  // namespace
