@@ -26,8 +26,8 @@ struct HttpRequest {
   bool guarded =
       false;  // has the header "x-heddle-admin: 1", which no page of another site can add
   std::string peer_address;
-  std::string content_type;  // as sent
-  std::string body;
+  std::string content_type = {};  // as sent
+  std::string body = {};
 };
 
 struct HttpReply {
