@@ -91,6 +91,12 @@ class AdminServer::Session final : public event::Destroyable,
     if (end) Respond();
     return this;
   }
+  void OnMalformed(http::ServerStream* stream, const http::Malformed& what) override {
+    http::ResponseHead head;
+    head.status = what.status;
+    head.keep_alive = false;
+    stream->SendHead(head, /*end=*/true);
+  }
   void OnBody(base::Buffer& data, bool end) override {
     stream_->Consumed(data.size());
     data.Clear();  // no page reads a body

@@ -9,6 +9,7 @@
 
 #include "source/config/route.h"
 #include "source/config/types.h"
+#include "source/net/address.h"
 
 namespace heddle::filter {
 class HttpFilter;
@@ -63,6 +64,7 @@ struct HttpFilterSpec {
   std::function<std::unique_ptr<filter::HttpFilter>()> make;  // null for the router
   bool terminal = false;                                      // the router
   bool disabled = false;
+  bool suppress_envoy_headers = false;  // the router's: adds no x-envoy-* of its own
 };
 
 // A format: text with %OPERATORS%, or JSON members. Compiled by observe/.
@@ -134,6 +136,12 @@ enum class ClientCert : uint8_t {
   kAlwaysForwardOnly
 };
 
+// Clients whose x-envoy-* headers are believed.
+struct InternalAddresses {
+  bool unix_sockets = false;
+  std::vector<net::Cidr> ranges;
+};
+
 struct HttpConnectionManager {
   std::string stat_prefix;
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
@@ -153,6 +161,7 @@ struct HttpConnectionManager {
   std::vector<AccessLog> access_logs;
   std::optional<Tracing> tracing;
   bool use_remote_address = false;
+  InternalAddresses internal;
   uint32_t xff_num_trusted_hops = 0;
   bool skip_xff_append = false;
   std::string via;

@@ -5,54 +5,50 @@
 namespace heddle::config {
 namespace {
 
-// Joins only when there is more than one field of the name.
-std::optional<absl::string_view> JoinedField(const http::Headers& headers, absl::string_view name,
-                                             std::string* joined) {
-  const auto first = headers.Get(name);
-  if (!first.has_value()) return std::nullopt;
-  size_t count = 0;
-  for (const auto& entry : headers.entries()) count += entry.name == name ? 1 : 0;
-  if (count == 1) return first;
-  *joined = headers.GetAll(name);
-  return absl::string_view(*joined);
-}
-
 // RangeMatch wants the whole value to be one decimal number.
 bool InRange(const HeaderMatcher& m, absl::string_view value) {
   int64_t number = 0;
   return absl::SimpleAtoi(value, &number) && number >= m.range_begin && number < m.range_end;
 }
 
+bool MatchesOne(const HeaderMatcher& m, absl::string_view value) {
+  return m.kind == HeaderMatcher::Kind::kRange ? InRange(m, value) : m.string.Matches(value);
+}
+
 // Envoy: an absent header never matches (invert does not turn that round), unless it is to be read
 // as empty. The exception is present_match, whose business absence is.
-bool MatchesValue(const HeaderMatcher& m, std::optional<absl::string_view> value) {
-  if (!value.has_value() && m.treat_missing_as_empty) value = "";
-  if (m.kind == HeaderMatcher::Kind::kPresent) return (value.has_value() == m.present) != m.invert;
-  if (!value.has_value()) return false;
-  const bool matches =
-      m.kind == HeaderMatcher::Kind::kRange ? InRange(m, *value) : m.string.Matches(*value);
-  return matches != m.invert;
+bool MatchesAbsent(const HeaderMatcher& m) {
+  if (m.kind == HeaderMatcher::Kind::kPresent)
+    return (m.treat_missing_as_empty == m.present) != m.invert;
+  return m.treat_missing_as_empty && MatchesOne(m, "") != m.invert;
+}
+
+bool MatchesValue(const HeaderMatcher& m, absl::string_view value) {
+  if (m.kind == HeaderMatcher::Kind::kPresent) return m.present != m.invert;
+  return MatchesOne(m, value) != m.invert;
 }
 
 }  // namespace
 
-std::optional<absl::string_view> FieldOf(const http::RequestHead& head, absl::string_view name,
-                                         std::string* joined) {
-  if (name == ":method") return head.method;
-  if (name == ":path") return head.path;
-  if (name == ":authority" || name == "host") return head.authority;
-  if (name == ":scheme") return head.scheme;
-  return JoinedField(head.headers, name, joined);
-}
-
 bool Matches(const HeaderMatcher& matcher, const http::RequestHead& head) {
-  std::string joined;
-  return MatchesValue(matcher, FieldOf(head, matcher.name, &joined));
+  if (matcher.name == ":method") return MatchesValue(matcher, head.method);
+  if (matcher.name == ":path") return MatchesValue(matcher, head.path);
+  if (matcher.name == ":authority" || matcher.name == "host")
+    return MatchesValue(matcher, head.authority);
+  if (matcher.name == ":scheme") return MatchesValue(matcher, head.scheme);
+  return Matches(matcher, head.headers);
 }
 
 bool Matches(const HeaderMatcher& matcher, const http::Headers& headers) {
-  std::string joined;
-  return MatchesValue(matcher, JoinedField(headers, matcher.name, &joined));
+  bool there = false, any = false;
+  const auto id = http::IdOf(matcher.name);
+  for (const auto& entry : headers.entries()) {
+    if (entry.id != id || entry.name != matcher.name) continue;
+    if (matcher.kind == HeaderMatcher::Kind::kPresent) return matcher.present != matcher.invert;
+    there = true;
+    any = any || MatchesOne(matcher, entry.value);
+  }
+  return there ? any != matcher.invert : MatchesAbsent(matcher);
 }
 
 }  // namespace heddle::config

@@ -7,11 +7,8 @@
 
 namespace heddle::config {
 
-// A request's field by name, ":method", ":path", ":authority" (or "host") and ":scheme" included.
-// Fields that stand several times are joined with ","; `joined` is room for that. None when absent.
-std::optional<absl::string_view> FieldOf(const http::RequestHead& head, absl::string_view name,
-                                         std::string* joined);
-
+// Names include ":method", ":path", ":authority" (or "host") and ":scheme". Of a field that stands
+// several times one value has to match (Envoy since 1.39); inverted, none may.
 bool Matches(const HeaderMatcher& matcher, const http::RequestHead& head);
 // The same for headers without a request line: pseudo-headers are absent.
 bool Matches(const HeaderMatcher& matcher, const http::Headers& headers);

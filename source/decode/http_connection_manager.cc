@@ -318,6 +318,15 @@ absl::Status DecodePathRules(const Pb& in, const Path& at, Out* out) {
 absl::Status DecodeHeaderRules(const Pb& in, const Path& at, Out* out) {
   out->use_remote_address = in.use_remote_address().value();
   out->xff_num_trusted_hops = in.xff_num_trusted_hops();
+  const auto& internal = in.internal_address_config();
+  const Path internal_at = at.Field("internal_address_config");
+  const Path ranges_at = internal_at.Field("cidr_ranges");
+  out->internal.unix_sockets = internal.unix_sockets();
+  for (int i = 0; i < internal.cidr_ranges_size(); ++i) {
+    HEDDLE_ASSIGN_OR_RETURN(net::Cidr range, DecodeCidr(internal.cidr_ranges(i),
+                                                        ranges_at.Index(static_cast<size_t>(i))));
+    out->internal.ranges.push_back(range);
+  }
   out->skip_xff_append = in.skip_xff_append();
   out->via = in.via();
   if (!IsHeaderValue(out->via)) return at.Field("via").Error("holds CR, LF or NUL");

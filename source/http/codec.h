@@ -48,6 +48,18 @@ enum class ResetReason : uint8_t {
   kHttp11Required,
 };
 
+// What makes bytes no request (or no more of one), from the codec that read them.
+struct Malformed {
+  enum class Kind : uint8_t {
+    kBroken,  // against the protocol or a limit of the connection
+    kReset,   // refused by a rule of ours that ends only the stream (h2)
+    kLate,    // the head did not arrive in time; see ServerCodec::GiveUp
+  };
+  int status = 0;             // to answer with; 0: the protocol has no answer
+  absl::string_view details;  // Envoy's response code details; static text
+  Kind kind = Kind::kBroken;
+};
+
 // What the peer does on one stream. `end`: nothing follows. After OnReset, or once both directions
 // have ended, the codec forgets the stream and calls no more. A server's stream is over as soon as
 // its response has ended: what is still to come of the request is discarded (h1, up to a limit,
@@ -64,7 +76,12 @@ class StreamEvents {
   virtual void OnWritable() {}
 };
 
-class RequestEvents : public StreamEvents {};
+class RequestEvents : public StreamEvents {
+ public:
+  // The rest of the request is no HTTP. With a status, and as long as no head was sent, the stream
+  // may still be answered before this returns; then it is over, by an OnReset if need be.
+  virtual void OnMalformed(const Malformed& what) { (void)what; }
+};
 
 class ResponseEvents : public StreamEvents {
  public:
@@ -113,6 +130,9 @@ class ServerEvents {
   virtual ~ServerEvents() = default;
   // A request's head is complete. Returns who receives the rest of that stream; must not be null.
   virtual RequestEvents* OnRequest(ServerStream* stream, RequestHead head, bool end) = 0;
+  // Bytes that never became a request. `stream` takes the answer before this returns, and ends the
+  // connection with it; null where there is no answer.
+  virtual void OnMalformed(ServerStream* stream, const Malformed& what) = 0;
   // The peer goes away or asked for the end of the connection (h2 GOAWAY, h1 connection: close).
   virtual void OnPeerDraining() {}
   // Something waits to be written: call PrepareFlush, then flush out(). Not repeated until
@@ -122,9 +142,8 @@ class ServerEvents {
   virtual void OnPong(uint64_t opaque) { (void)opaque; }
 };
 
-// A request that is malformed before it became a stream is answered by the codec itself where the
-// protocol has an answer (HTTP/1: 400, 426, 431, 501 with `connection: close`); Feed then returns
-// an error whose message is Envoy's response code detail, e.g.
+// What is malformed is told by OnMalformed, of the events or of the stream it belongs to; where
+// that ends the connection, Feed then returns an error whose message is Malformed::details, e.g.
 // "http1.content_length_and_chunked_not_allowed".
 class ServerCodec {
  public:
@@ -133,6 +152,12 @@ class ServerCodec {
   // An error is a connection error: every stream got its OnReset already; flush out() and close.
   // `eof`: the peer half-closed.
   virtual absl::Status Feed(base::Buffer& in, bool eof) = 0;
+  // h2: resets streams whose owner is done with them and whose last bytes wait for a window that
+  // did not open since the last call. True while any such stream waits. (h1: no effect.)
+  virtual bool ResetStalled() = 0;
+  // h1: a head that is not whole yet, if there is one, is OnMalformed(what). (h2: no effect.) Flush
+  // out() and close.
+  virtual void GiveUp(const Malformed& what) = 0;
   // Moves what waits into out(). See OnOutput.
   virtual void PrepareFlush() = 0;
   // The connection is gone: OnReset(reason) for every stream; nothing may be sent after it.
@@ -160,6 +185,8 @@ class ClientEvents {
   virtual void OnGoAway() {}  // no new streams; running ones go on
   virtual void OnSettings(uint32_t max_concurrent_streams) { (void)max_concurrent_streams; }
   virtual void OnOutput() {}  // as ServerEvents::OnOutput
+  // h1: our end of a tunnel has ended: half-close the connection behind what waits in out().
+  virtual void OnHalfClose() {}
   virtual void OnPong(uint64_t opaque) { (void)opaque; }
 };
 

@@ -60,6 +60,7 @@ constexpr std::array<absl::string_view, kNames> kTexts = {
     "x-envoy-immediate-health-check-fail",
     "x-envoy-internal",
     "x-envoy-max-retries",
+    "x-envoy-original-host",
     "x-envoy-original-path",
     "x-envoy-overloaded",
     "x-envoy-ratelimited",

@@ -64,6 +64,7 @@ enum class HeaderId : uint8_t {
   kXEnvoyImmediateHealthCheckFail,
   kXEnvoyInternal,
   kXEnvoyMaxRetries,
+  kXEnvoyOriginalHost,
   kXEnvoyOriginalPath,
   kXEnvoyOverloaded,
   kXEnvoyRatelimited,

@@ -41,6 +41,7 @@ enum class Flag : uint32_t {
   kNoCluster = 1u << 19,                // NC
   kOverloadManager = 1u << 20,          // OM
   kDurationTimeout = 1u << 21,          // DT
+  kDownstreamReset = 1u << 22,          // DR
 };
 
 // Whose fault a failure on the request path was; see HOUSE_STYLE 9.

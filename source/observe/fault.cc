@@ -6,8 +6,11 @@
 namespace heddle::observe {
 namespace {
 
-// In the order Envoy prints them.
+// In the order Envoy prints them, which is that of events: what leads to another one comes first.
 constexpr FlagName kFlags[] = {
+    {Flag::kDelayInjected, "DI", "DelayInjected"},
+    {Flag::kUpstreamOverflow, "UO", "UpstreamOverflow"},
+    {Flag::kRetryLimit, "URX", "UpstreamRetryLimitExceeded"},
     {Flag::kFailedLocalHealthCheck, "LH", "FailedLocalHealthCheck"},
     {Flag::kNoHealthyUpstream, "UH", "NoHealthyUpstream"},
     {Flag::kUpstreamTimeout, "UT", "UpstreamRequestTimeout"},
@@ -15,14 +18,11 @@ constexpr FlagName kFlags[] = {
     {Flag::kUpstreamRemoteReset, "UR", "UpstreamRemoteReset"},
     {Flag::kUpstreamConnectFailure, "UF", "UpstreamConnectionFailure"},
     {Flag::kUpstreamTermination, "UC", "UpstreamConnectionTermination"},
-    {Flag::kUpstreamOverflow, "UO", "UpstreamOverflow"},
     {Flag::kNoRoute, "NR", "NoRouteFound"},
-    {Flag::kDelayInjected, "DI", "DelayInjected"},
     {Flag::kFaultInjected, "FI", "FaultInjected"},
     {Flag::kRateLimited, "RL", "RateLimited"},
     {Flag::kUnauthorizedExternal, "UAEX", "UnauthorizedExternalService"},
     {Flag::kDownstreamTermination, "DC", "DownstreamConnectionTermination"},
-    {Flag::kRetryLimit, "URX", "UpstreamRetryLimitExceeded"},
     {Flag::kStreamIdleTimeout, "SI", "StreamIdleTimeout"},
     {Flag::kDownstreamProtocolError, "DPE", "DownstreamProtocolError"},
     {Flag::kUpstreamProtocolError, "UPE", "UpstreamProtocolError"},
@@ -30,6 +30,7 @@ constexpr FlagName kFlags[] = {
     {Flag::kNoCluster, "NC", "NoClusterFound"},
     {Flag::kOverloadManager, "OM", "OverloadManagerTerminated"},
     {Flag::kDurationTimeout, "DT", "DurationTimeout"},
+    {Flag::kDownstreamReset, "DR", "DownstreamRemoteReset"},
 };
 
 std::string Join(uint32_t flags, absl::string_view FlagName::*text) {

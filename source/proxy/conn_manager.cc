@@ -38,6 +38,9 @@ constexpr absl::string_view kInternalOnlyNames[] = {"x-envoy-force-trace", "x-en
                                                     "x-envoy-upstream-alt-stat-name"};
 constexpr absl::string_view kEdgeOnlyNames[] = {"x-envoy-downstream-service-cluster",
                                                 "x-envoy-downstream-service-node"};
+constexpr uint64_t kEdgeOnly = Bit(HeaderId::kXEnvoyDecoratorOperation) |
+                               Bit(HeaderId::kXEnvoyOriginalHost) |
+                               Bit(HeaderId::kXEnvoyOriginalPath);
 
 // Which of these fields a message has at all: one pass instead of a search for each.
 uint64_t Present(const http::Headers& headers) {
@@ -60,9 +63,9 @@ bool Listed(const absl::string_view (&names)[N], absl::string_view name) {
 
 void RemoveUntrusted(http::Headers& headers, bool edge) {
   auto& entries = headers.mutable_entries();
-  const auto untrusted = [edge](const http::Headers::Entry& e) {
-    if ((Bit(e.id) & kInternalOnly) != 0) return true;
-    if (edge && e.id == HeaderId::kXEnvoyDecoratorOperation) return true;
+  const uint64_t mask = kInternalOnly | (edge ? kEdgeOnly : 0);
+  const auto untrusted = [edge, mask](const http::Headers::Entry& e) {
+    if ((Bit(e.id) & mask) != 0) return true;
     if (e.id != HeaderId::kOther || !absl::StartsWith(e.name, "x-envoy-")) return false;
     return Listed(kInternalOnlyNames, e.name) || (edge && Listed(kEdgeOnlyNames, e.name));
   };
@@ -120,7 +123,7 @@ bool Forwarded(const HttpConnectionManager& config, const ClientFacts& client, u
     if (has_xff) {
       const ForwardedFor last = LastForwardedFor(headers, config.xff_num_trusted_hops);
       if (last.address) record.downstream_remote = *last.address;
-      internal = last.single && last.address && InternalAddress(*last.address);
+      internal = last.single && last.address && InternalAddress(config.internal, *last.address);
     }
     if (!has_proto) headers.Add(HeaderId::kXForwardedProto, proto);
   }
@@ -142,19 +145,25 @@ void ClientCertHeader(const HttpConnectionManager& config, const ClientFacts& cl
   }
 }
 
-std::unique_ptr<filter::Reply> BadRequest(absl::string_view details) {
+std::unique_ptr<filter::Reply> Refusal(int status, absl::string_view details) {
   auto reply = std::make_unique<filter::Reply>();
-  reply->status = 400;
+  reply->status = status;
   reply->details = std::string(details);
   return reply;
 }
 
-std::unique_ptr<filter::Reply> CheckPath(const HttpConnectionManager& config,
-                                         http::RequestHead& head) {
+std::unique_ptr<filter::Reply> BadRequest(absl::string_view details) {
+  return Refusal(400, details);
+}
+
+std::unique_ptr<filter::Reply> CheckTarget(const HttpConnectionManager& config,
+                                           http::RequestHead& head) {
+  if (head.authority.empty()) return BadRequest("missing_host_header");
   if (head.path.empty())
     return head.method == "CONNECT" ? nullptr : BadRequest("missing_path_rejected");
+  if (head.path[0] != '/') return Refusal(404, "absolute_path_rejected");
   if (head.path.find('#') != absl::string_view::npos)
-    return BadRequest("path_with_fragment_rejected");
+    return BadRequest("path_normalization_failed");
   if (!config.normalize_path && !config.merge_slashes &&
       config.escaped_slashes == HttpConnectionManager::EscapedSlashes::kKeep) {
     return nullptr;
@@ -167,12 +176,12 @@ std::unique_ptr<filter::Reply> CheckPath(const HttpConnectionManager& config,
       head.SetPath(outcome.path);
       return nullptr;
     case PathOutcome::Kind::kRejected:
+      if (!outcome.path.empty()) head.SetPath(outcome.path);
       return BadRequest("path_normalization_failed");
     case PathOutcome::Kind::kRedirect: {
-      auto reply = std::make_unique<filter::Reply>();
-      reply->status = 307;
-      reply->details = "path_normalization_failed";
+      auto reply = Refusal(307, "path_normalization_failed");
       reply->headers.emplace_back("location", outcome.path);
+      head.SetPath(outcome.path);
       return reply;
     }
   }
@@ -200,15 +209,10 @@ void RequestId(const HttpConnectionManager& config, bool edge, bool present, bas
 
 }  // namespace
 
-bool InternalAddress(const net::Address& address) {
-  if (!address.is_ip()) return true;
-  if (address.loopback()) return true;
-  if (address.family() == AF_INET) {
-    const uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in*>(address.raw())->sin_addr.s_addr);
-    return (ip >> 24) == 10 || (ip >> 20) == 0xac1 || (ip >> 16) == 0xc0a8;
-  }
-  return (reinterpret_cast<const sockaddr_in6*>(address.raw())->sin6_addr.s6_addr[0] & 0xfe) ==
-         0xfc;
+bool InternalAddress(const config::InternalAddresses& internal, const net::Address& address) {
+  if (!address.is_ip()) return internal.unix_sockets;
+  return std::any_of(internal.ranges.begin(), internal.ranges.end(),
+                     [&](const net::Cidr& range) { return range.Contains(address); });
 }
 
 std::string ClientCertElement(const HttpConnectionManager& config, const net::PeerInfo& peer) {
@@ -231,7 +235,7 @@ ClientFacts::ClientFacts(const HttpConnectionManager& config, const net::Address
     : remote(from),
       remote_ip(from.is_ip() ? from.ip() : ""),
       secure(peer.tls),
-      internal(InternalAddress(from)),
+      internal(InternalAddress(config.internal, from)),
       client_certificate(peer.certificate_verified) {
   const bool wanted = config.client_cert == ClientCert::kAppendForward ||
                       config.client_cert == ClientCert::kSanitizeSet;
@@ -249,7 +253,7 @@ std::unique_ptr<filter::Reply> PrepareRequest(const HttpConnectionManager& confi
   StripHopByHop(head.headers);
   const uint64_t present = Present(head.headers);
   if (head.scheme.empty()) head.scheme = client.secure ? "https" : "http";
-  if (auto reply = CheckPath(config, head)) return reply;
+  if (auto reply = CheckTarget(config, head)) return reply;
   StripPort(config, record.downstream_local.port(), head);
   if ((present & Bit(HeaderId::kXEnvoyInternal)) != 0)
     head.headers.Remove(HeaderId::kXEnvoyInternal);
@@ -275,7 +279,9 @@ void PrepareResponse(const HttpConnectionManager& config, const http::RequestHea
   using ServerHeader = HttpConnectionManager::ServerHeader;
   http::Headers& headers = head.headers;
   const uint64_t present = Present(headers);
-  if ((present & kHopByHop) != 0) RemoveMask(headers, kHopByHop);
+  // What is accepted by a 101 stays: the codec makes its upgrade field of it.
+  const uint64_t hop_by_hop = head.status == 101 ? kHopByHop & ~Bit(HeaderId::kUpgrade) : kHopByHop;
+  if ((present & hop_by_hop) != 0) RemoveMask(headers, hop_by_hop);
   if ((present & Bit(HeaderId::kDate)) == 0) headers.Add(HeaderId::kDate, date);
   const bool has_server = (present & Bit(HeaderId::kServer)) != 0;
   if (config.server_header == ServerHeader::kOverwrite) {

@@ -24,20 +24,20 @@ struct ClientFacts {
   net::Address remote;
   std::string remote_ip;  // text, empty when not IP
   bool secure = false;
-  bool internal = false;            // loopback, RFC 1918 or RFC 4193
+  bool internal = false;            // see InternalAddress
   bool client_certificate = false;  // presented and verified
   std::string xfcc;  // this hop's x-forwarded-client-cert element; empty when not wanted
 };
 
-// Whether an address counts as inside (Envoy's default internal_address_config).
-bool InternalAddress(const net::Address& address);
+// Whether an address counts as inside: listed, and nobody is by default (Envoy since 1.33).
+bool InternalAddress(const config::InternalAddresses& internal, const net::Address& address);
 
 // The text of an x-forwarded-client-cert element, e.g. `By=spiffe://a;Hash=..;URI=spiffe://b`.
 std::string ClientCertElement(const config::HttpConnectionManager& config,
                               const net::PeerInfo& peer);
 
 // Cleans and completes a request's head, and fills in record.downstream_remote. Null: go on; else
-// the reply.
+// the reply, which ends an HTTP/1 connection where the request itself was at fault (status 400).
 std::unique_ptr<filter::Reply> PrepareRequest(const config::HttpConnectionManager& config,
                                               const ClientFacts& client, base::Random& random,
                                               http::RequestHead& head,

@@ -47,24 +47,14 @@ Forwarder::~Forwarder() { Cancel(); }
 // The request
 
 bool Forwarder::FindCluster() {
-  const int weighted = stream_.weighted();
-  absl::string_view name = action_->cluster;
-  if (weighted >= 0) {
-    name = action_->weighted[static_cast<size_t>(weighted)].name;
-  } else if (!action_->cluster_header.empty()) {
-    name = stream_.head().headers.Get(action_->cluster_header).value_or("");
-  }
-  cluster_ = name.empty() ? nullptr : stream_.epoch()->FindCluster(name);
-  if (cluster_ == nullptr) {
-    state_ = State::kDone;
-    stream_.session().context().sheet.Add(stream_.session().spec().stats.no_cluster);
-    stream_.Answer({.status = action_->cluster_not_found_status,
-                    .details = "cluster_not_found",
-                    .flags = Bit(Flag::kNoCluster)});
-    return false;
-  }
-  stream_.record().cluster = name;
-  return true;
+  cluster_ = stream_.cluster();
+  if (cluster_ != nullptr) return true;
+  state_ = State::kDone;
+  stream_.session().context().sheet.Add(stream_.session().spec().stats.no_cluster);
+  stream_.Answer({.status = action_->cluster_not_found_status,
+                  .details = "cluster_not_found",
+                  .flags = Bit(Flag::kNoCluster)});
+  return false;
 }
 
 void Forwarder::Start(bool end) {
@@ -83,7 +73,8 @@ void Forwarder::Start(bool end) {
   keep_ = retry_.enabled();
   timeout_204_ = head.headers.Has(HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse);
   StripRetryHeaders(head.headers);
-  MutateRequest(stream_.routes(), stream_.match(), stream_.weighted(), stream_.record(), head);
+  MutateRequest(stream_.routes(), stream_.match(), stream_.weighted(),
+                !stream_.session().suppress_envoy_headers(), stream_.record(), head);
   first_attempt_ = stream_.loop().Now();
   if (!action_->mirrors.empty()) StartMirrors(end);
   if (end) OnRequestComplete();
@@ -132,8 +123,12 @@ void Forwarder::Attempt() {
                            .details = "no_healthy_upstream",
                            .flags = Bit(Flag::kNoHealthyUpstream)});
   }
-  if (action_->auto_host_rewrite) RewriteHostTo(*action_, pick_.host->hostname, head);
-  WriteTimeoutHeaders(timeouts_, attempt_began_ - first_attempt_, head.headers);
+  if (action_->auto_host_rewrite) {
+    const bool keep = record.attempts == 1 && !stream_.session().suppress_envoy_headers();
+    RewriteHostTo(*action_, pick_.host->hostname, keep, head);
+  }
+  if (!stream_.session().suppress_envoy_headers())
+    WriteTimeoutHeaders(timeouts_, attempt_began_ - first_attempt_, head.headers);
   if (stream_.match().host->config->include_attempt_count_request)
     SetNumber(head.headers, HeaderId::kXEnvoyAttemptCount, record.attempts);
   const bool auto_sni = cluster_->config().http.auto_sni;

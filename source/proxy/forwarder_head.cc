@@ -58,10 +58,11 @@ absl::string_view QueryOf(absl::string_view query, absl::string_view name) {
 }  // namespace
 
 void MutateRequest(const RouteTable& table, const RouteTable::Match& match, int weighted,
-                   const observe::AccessRecord& record, http::RequestHead& head) {
+                   bool keep_original, const observe::AccessRecord& record,
+                   http::RequestHead& head) {
   ForEachLevel(table, match, weighted, true,
                [&](const HeaderMutation& mutation) { mutation.Apply(head, record); });
-  RewriteRequest(*match.route->config, head);
+  RewriteRequest(*match.route->config, keep_original, head);
 }
 
 void MutateResponse(const RouteTable& table, const RouteTable::Match& match, int weighted,

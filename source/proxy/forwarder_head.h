@@ -14,9 +14,11 @@
 namespace heddle::proxy {
 
 // Header mutations of weighted cluster, route, virtual host and table (most specific first, or last
-// where the table says so), then the route's rewrites.
+// where the table says so), then the route's rewrites. `keep_original`: what they replace is kept
+// in x-envoy-original-*.
 void MutateRequest(const RouteTable& table, const RouteTable::Match& match, int weighted,
-                   const observe::AccessRecord& record, http::RequestHead& head);
+                   bool keep_original, const observe::AccessRecord& record,
+                   http::RequestHead& head);
 void MutateResponse(const RouteTable& table, const RouteTable::Match& match, int weighted,
                     const observe::AccessRecord& record, http::Headers& headers);
 

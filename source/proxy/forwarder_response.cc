@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "source/proxy/context.h"
 #include "source/proxy/forwarder.h"
 #include "source/proxy/forwarder_head.h"
@@ -63,8 +64,9 @@ void Forwarder::BeginResponse(http::ResponseHead head, bool end) {
 }
 
 void Forwarder::FinishHead(http::ResponseHead& head) {
-  const observe::AccessRecord& record = stream_.record();
-  if (record.request_received != 0) {
+  observe::AccessRecord& record = stream_.record();
+  record.status = head.status;  // for %RESPONSE_CODE% in a header
+  if (record.request_received != 0 && !stream_.session().suppress_envoy_headers()) {
     SetNumber(head.headers, HeaderId::kXEnvoyUpstreamServiceTime,
               static_cast<uint64_t>(record.upstream_head - record.request_received) / 1000);
   }
@@ -176,6 +178,11 @@ void Forwarder::DropAttempt(bool reset) {
   lease_.reset();
 }
 
+void Forwarder::AddAttemptCount(filter::Reply& reply) const {
+  if (!stream_.match().host->config->include_attempt_count_response) return;
+  reply.headers.emplace_back("x-envoy-attempt-count", absl::StrCat(stream_.record().attempts));
+}
+
 void Forwarder::AnswerFault(Fault fault, absl::string_view transport_reason) {
   const bool started = state_ == State::kResponding;
   DropAttempt(/*reset=*/upstream_ != nullptr);
@@ -185,7 +192,9 @@ void Forwarder::AnswerFault(Fault fault, absl::string_view transport_reason) {
   reply.body = ResetBody(fault, stream_.record().attempts > 1, transport_reason);
   reply.details = ResetDetails(fault, started, transport_reason);
   reply.flags = Bit(FlagOf(fault));
-  if (fault == Fault::kOverflow) reply.headers.emplace_back("x-envoy-overloaded", "true");
+  if (fault == Fault::kOverflow && !stream_.session().suppress_envoy_headers())
+    reply.headers.emplace_back("x-envoy-overloaded", "true");
+  AddAttemptCount(reply);
   stream_.record().culprit = fault == Fault::kOverflow || fault == Fault::kLocalReset
                                  ? observe::Culprit::kUs
                                  : observe::Culprit::kUpstream;
@@ -201,6 +210,7 @@ void Forwarder::AnswerTimeout(absl::string_view details) {
   if (!timeout_204_) reply.body = "upstream request timeout";
   reply.details = std::string(details);
   reply.flags = Bit(Flag::kUpstreamTimeout);
+  AddAttemptCount(reply);
   stream_.record().culprit = observe::Culprit::kUpstream;
   stream_.Answer(std::move(reply));
 }

@@ -1,5 +1,7 @@
 #include "source/proxy/http_session.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,15 +9,19 @@
 #include "source/base/status.h"
 #include "source/http/h1/codec.h"
 #include "source/http/h2/codec.h"
+#include "source/observe/access_log.h"
 #include "source/proxy/context.h"
+#include "source/proxy/reply.h"
 
 namespace heddle::proxy {
 namespace {
 
+constexpr absl::string_view kHeaderTimeout = "request header timeout";  // body
 constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr absl::string_view kHeaderTimeoutReply =
-    "HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\ncontent-type: text/plain\r\nconnection: "
-    "close\r\n\r\nrequest header timeout";
+observe::Flag FlagOf(http::Malformed::Kind kind) {
+  return kind == http::Malformed::Kind::kReset ? observe::Flag::kDownstreamReset
+                                               : observe::Flag::kDownstreamProtocolError;
+}
 
 http::h1::Options H1Options(const config::HttpConnectionManager& config, bool secure) {
   using Underscores = http::h1::Options::Underscores;
@@ -60,6 +66,7 @@ HttpSession::HttpSession(Context& context, const Accepted& accepted) : Session(c
   });
   drain_gap_.Init(this, [](void* self) { static_cast<HttpSession*>(self)->OnDrainGap(); });
   header_.Init(this, [](void* self) { static_cast<HttpSession*>(self)->OnHeaderTimeout(); });
+  flush_.Init(this, [](void* self) { static_cast<HttpSession*>(self)->OnFlushTimeout(); });
   const HttpStats& stats = spec().stats;
   context_.sheet.Add(stats.cx_total);
   context_.sheet.Add(stats.cx_active);
@@ -233,6 +240,55 @@ http::RequestEvents* HttpSession::OnRequest(http::ServerStream* downstream, http
   return stream;
 }
 
+void HttpSession::Describe(observe::AccessRecord& record) const {
+  record.start = context_.clock.WallNow();
+  record.started = context_.loop.Now();
+  record.downstream_remote = remote();
+  record.downstream_direct_remote = direct_remote();
+  record.downstream_local = local();
+  record.downstream_tls = client_->secure ? &connection_->peer() : nullptr;
+  record.connection_id = connection_->id();
+  record.listener = listener().config->name;
+  record.filter_chain = chain().config->name;
+}
+
+void HttpSession::OnMalformed(http::ServerStream* stream, const http::Malformed& what) {
+  header_.Stop();
+  const HttpStats& stats = spec().stats;
+  context_.sheet.Add(stats.rq_total);
+  context_.sheet.Add(http2() ? stats.rq_http2 : stats.rq_http1);
+  const http::RequestHead nothing;
+  observe::AccessRecord record;
+  record.request = &nothing;
+  record.protocol = codec_->protocol();
+  record.details = std::string(what.details);
+  record.culprit = observe::Culprit::kClient;
+  const bool late = what.kind == http::Malformed::Kind::kLate;
+  if (!late) record.Set(FlagOf(what.kind));
+  Describe(record);
+  http::ResponseHead head;
+  if (stream != nullptr && what.status != 0) {
+    const filter::Reply reply{.status = what.status,
+                              .body = late ? std::string(kHeaderTimeout)
+                                           : std::string(http::h1::ReasonPhrase(what.status))};
+    absl::string_view body;
+    head = MakeReplyHead(reply, /*grpc=*/false, &body);
+    PrepareResponse(config(), nothing, context_.date.At(record.start), head);
+    head.keep_alive = false;
+    record.status = head.status;
+    record.response = &head;
+    record.response_sent_first = context_.loop.Now();
+    record.bytes_sent = body.size();
+    stream->SendHead(head, /*end=*/false);
+    base::Buffer data(body);
+    stream->SendBody(data, /*end=*/true);
+    context_.sheet.Add(stats.rq_xx[static_cast<size_t>(head.status / 100)]);
+    context_.sheet.Add(stats.rq_completed);
+  }
+  record.finished = context_.loop.Now();
+  for (const auto& log : spec().logs) log->Write(record);
+}
+
 void HttpSession::OnStreamDone(Stream* stream) {
   const size_t slot = stream->slot;
   HEDDLE_CHECK(slot < streams_.size() && streams_[slot].get() == stream)
@@ -243,6 +299,7 @@ void HttpSession::OnStreamDone(Stream* stream) {
   if (slot < streams_.size()) streams_[slot]->slot = slot;
   context_.sheet.Sub(spec().stats.rq_active);
   if (streams_.empty()) StartIdle();
+  if (http2() && !flush_.running() && codec_->active_streams() > streams_.size()) StartFlush();
   Touch();
 }
 
@@ -264,6 +321,20 @@ void HttpSession::StartIdle() {
   const absl::Duration idle = config().common.idle_timeout;
   if (idle > absl::ZeroDuration())
     context_.deadlines.Start(idle_, context_.loop.Now(), base::ToMicros(idle));
+}
+
+// The last bytes of a response may wait for a window that the client never opens: as long as any
+// stream may be idle, and no longer.
+void HttpSession::StartFlush() {
+  const absl::Duration idle = config().stream_idle_timeout;
+  if (idle > absl::ZeroDuration())
+    context_.deadlines.Start(flush_, context_.loop.Now(), base::ToMicros(idle));
+}
+
+void HttpSession::OnFlushTimeout() {
+  if (codec_ == nullptr || state_ == State::kClosed) return;
+  if (codec_->ResetStalled()) StartFlush();
+  Touch();
 }
 
 void HttpSession::OnIdle() {
@@ -295,8 +366,11 @@ void HttpSession::OnDrainGap() {
 }
 
 void HttpSession::CloseIdle() {
-  if (streams_.empty() && (state_ == State::kOpen || state_ == State::kDraining))
-    Close(net::Connection::How::kFlush);
+  if (!streams_.empty() || (state_ != State::kOpen && state_ != State::kDraining)) return;
+  // A request that has arrived and was not read yet is answered; it says `connection: close`.
+  int unread = 0;
+  if (ioctl(connection_->fd(), FIONREAD, &unread) == 0 && unread > 0) return;
+  Close(net::Connection::How::kFlush);
 }
 
 void HttpSession::Abort() { Close(net::Connection::How::kAbort); }
@@ -304,7 +378,9 @@ void HttpSession::Abort() { Close(net::Connection::How::kAbort); }
 void HttpSession::OnHeaderTimeout() {
   if (!streams_.empty() || state_ == State::kClosing || state_ == State::kClosed) return;
   context_.sheet.Add(spec().stats.rq_header_timeout);
-  if (!http2()) connection_->out().Append(kHeaderTimeoutReply);
+  codec_->GiveUp(
+      {.status = 408, .details = "request_header_timeout", .kind = http::Malformed::Kind::kLate});
+  codec_->PrepareFlush();
   Close(net::Connection::How::kFlush);
 }
 

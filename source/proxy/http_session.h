@@ -39,6 +39,10 @@ class HttpSession final : public Session,
   // Routes for a new stream: looked up once per configuration. Null: none yet.
   const RouteTable* Routes(Epoch* epoch);
   bool draining() const { return state_ != State::kOpen; }
+  // The router adds no x-envoy-* headers of its own.
+  bool suppress_envoy_headers() const { return config().filters.back().suppress_envoy_headers; }
+  // What every record of this connection begins with, times included.
+  void Describe(observe::AccessRecord& record) const;
   size_t buffer_limit() const { return listener().config->buffer_limit; }
 
   // From a stream: it has nothing more to do; dies at the end of the iteration.
@@ -55,6 +59,7 @@ class HttpSession final : public Session,
   void OnClosed(net::CloseReason reason) override;
   http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head,
                                  bool end) override;
+  void OnMalformed(http::ServerStream* stream, const http::Malformed& what) override;
   void OnPeerDraining() override {}
   void OnOutput() override { Touch(); }
   void AtEnd() override;
@@ -64,9 +69,11 @@ class HttpSession final : public Session,
   void MakeCodec(bool http2);
   bool http2() const { return codec_ != nullptr && codec_->protocol() == http::Protocol::kHttp2; }
   void StartIdle();
+  void StartFlush();
   void OnIdle();
   void OnDrainGap();
   void OnHeaderTimeout();
+  void OnFlushTimeout();
   void Close(net::Connection::How how);
   void CountBytes();
 
@@ -79,7 +86,7 @@ class HttpSession final : public Session,
   State state_ = State::kOpen;
   bool paused_ = false;  // the codec left input that it did not want yet
   uint64_t requests_ = 0, counted_in_ = 0, counted_out_ = 0;
-  Deadline idle_, duration_, drain_gap_, header_;
+  Deadline idle_, duration_, drain_gap_, header_, flush_;
 };
 
 }  // namespace heddle::proxy

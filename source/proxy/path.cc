@@ -125,8 +125,9 @@ PathOutcome NormalizePath(const config::HttpConnectionManager& config, absl::str
   std::string current(path);
   Kind kind = Kind::kUnchanged;
   if (config.escaped_slashes != EscapedSlashes::kKeep && HasEscapedSlash(current)) {
-    if (config.escaped_slashes == EscapedSlashes::kReject) return {Kind::kRejected, ""};
     current = UnescapeSlashes(current);
+    if (config.escaped_slashes == EscapedSlashes::kReject)
+      return {Kind::kRejected, absl::StrCat(current, query)};
     kind = config.escaped_slashes == EscapedSlashes::kRedirect ? Kind::kRedirect : Kind::kChanged;
   }
   if (config.normalize_path) {

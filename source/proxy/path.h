@@ -13,7 +13,9 @@ namespace heddle::proxy {
 struct PathOutcome {
   enum class Kind : uint8_t { kUnchanged, kChanged, kRejected, kRedirect };
   Kind kind = Kind::kUnchanged;
-  std::string path;  // new path with query, for kChanged and kRedirect
+  // New path with query for kChanged and kRedirect; for kRejected what it would have been, where
+  // that is known.
+  std::string path;
 };
 
 // Applies what `config` asks for to `path` (with query). Allocates only when something changes.

@@ -46,9 +46,11 @@ absl::string_view RedirectHost(absl::string_view host, absl::string_view from, a
 
 }  // namespace
 
-void RewriteHostTo(const config::RouteAction& action, absl::string_view host,
+void RewriteHostTo(const config::RouteAction& action, absl::string_view host, bool keep_original,
                    http::RequestHead& head) {
-  if (host.empty() || host == head.authority) return;
+  if (host.empty()) return;
+  if (keep_original) head.headers.Set(HeaderId::kXEnvoyOriginalHost, head.authority);
+  if (host == head.authority) return;
   if (action.append_x_forwarded_host) {
     const auto before = head.headers.Get(HeaderId::kXForwardedHost);
     const std::string value =
@@ -58,19 +60,19 @@ void RewriteHostTo(const config::RouteAction& action, absl::string_view host,
   head.SetAuthority(host);
 }
 
-void RewriteRequest(const config::Route& route, http::RequestHead& head) {
+void RewriteRequest(const config::Route& route, bool keep_original, http::RequestHead& head) {
   const config::RouteAction& action = route.forward;
   if (!action.host_rewrite.empty()) {
-    RewriteHostTo(action, action.host_rewrite, head);
+    RewriteHostTo(action, action.host_rewrite, keep_original, head);
   } else if (!action.host_rewrite_header.empty()) {
     const auto value = head.headers.Get(action.host_rewrite_header);
-    if (value) RewriteHostTo(action, *value, head);
+    if (value) RewriteHostTo(action, *value, keep_original, head);
   }
   if (action.prefix_rewrite.empty() && action.path_rewrite.empty() && !action.regex_rewrite) return;
   const auto path = Rewritten(route.match, action.prefix_rewrite, action.regex_rewrite,
                               action.path_rewrite, head);
   if (!path) return;
-  head.headers.Set(HeaderId::kXEnvoyOriginalPath, head.path);
+  if (keep_original) head.headers.Set(HeaderId::kXEnvoyOriginalPath, head.path);
   head.SetPath(*path);
 }
 

@@ -9,10 +9,10 @@
 
 namespace heddle::proxy {
 
-// Rewrites head.authority and head.path; x-envoy-original-path and x-forwarded-host are written
-// when asked for. `upstream_host`: for auto_host_rewrite; empty before a host is chosen.
-void RewriteRequest(const config::Route& route, http::RequestHead& head);
-void RewriteHostTo(const config::RouteAction& action, absl::string_view host,
+// Rewrites head.authority and head.path. What they were goes to x-envoy-original-host and
+// x-envoy-original-path if it is to be kept, and to x-forwarded-host where the route says so.
+void RewriteRequest(const config::Route& route, bool keep_original, http::RequestHead& head);
+void RewriteHostTo(const config::RouteAction& action, absl::string_view host, bool keep_original,
                    http::RequestHead& head);
 
 // Location of a redirect.

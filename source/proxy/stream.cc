@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "source/http/h1/codec.h"
 #include "source/observe/access_log.h"
 #include "source/proxy/conn_manager.h"
 #include "source/proxy/context.h"
@@ -39,25 +40,12 @@ base::Random& Stream::random() { return session_.context().random; }
 // ---------------------------------------------------------------------------------------------------------
 // Beginning
 
-void Stream::FillRecord() {
-  const Context& context = session_.context();
-  record_.request = &head_;
-  record_.protocol = head_.version;
-  record_.start = context.clock.WallNow();
-  record_.started = loop().Now();
-  record_.downstream_remote = session_.remote();
-  record_.downstream_direct_remote = session_.direct_remote();
-  record_.downstream_local = session_.local();
-  record_.downstream_tls = session_.client().secure ? &session_.connection().peer() : nullptr;
-  record_.connection_id = session_.connection().id();
-  record_.listener = session_.listener().config->name;
-  record_.filter_chain = session_.chain().config->name;
-  if (request_.ended) record_.request_received = record_.started;
-}
-
 void Stream::Start(bool end) {
   request_.ended = end;
-  FillRecord();
+  record_.request = &head_;
+  record_.protocol = head_.version;
+  session_.Describe(record_);
+  if (end) record_.request_received = record_.started;
   const config::HttpConnectionManager& config = session_.config();
   // Before anything that may answer: a reply is traced and logged like any response.
   auto refused = PrepareRequest(config, session_.client(), random(), head_, record_);
@@ -67,17 +55,17 @@ void Stream::Start(bool end) {
     record_.trace_id = span_->context.TraceIdHex();
     record_.span_id = span_->context.SpanIdHex();
   }
-  if (refused != nullptr) return AnswerFrom(std::move(*refused), 0);
+  if (refused != nullptr) {
+    refused_ = refused->status == 400;
+    return AnswerFrom(std::move(*refused), 0);
+  }
   routes_ = session_.Routes(epoch_.get());
   MatchRoute();
   StartTimers();
-  if (!end && head_.headers.Has(HeaderId::kExpect) && !config.proxy_100_continue) {
-    head_.headers.Remove(HeaderId::kExpect);
-    http::ResponseHead go_on;
-    go_on.status = 100;
-    downstream_->SendHead(go_on, false);
-  }
-  if ((head_.upgrade() || head_.method == "CONNECT") && !UpgradeAllowed()) {
+  if (!end && !config.proxy_100_continue) AnswerExpect();
+  // Without a route there is nothing to be upgraded: that is a 404 like any other.
+  if ((head_.upgrade() || head_.method == "CONNECT") && match_.route != nullptr &&
+      !UpgradeAllowed()) {
     context_stats().Add(session_.spec().stats.rq_ws_on_non_ws_route);
     return AnswerFrom({.status = 403, .details = "upgrade_failed"}, 0);
   }
@@ -85,21 +73,45 @@ void Stream::Start(bool end) {
   RequestHeadFrom(0);
 }
 
+// RFC 9110 10.1.1: 100-continue is the one expectation there is; others are somebody else's.
+void Stream::AnswerExpect() {
+  const auto expect = head_.headers.Get(HeaderId::kExpect);
+  if (!expect || !absl::EqualsIgnoreCase(*expect, "100-continue")) return;
+  head_.headers.Remove(HeaderId::kExpect);
+  http::ResponseHead go_on;
+  go_on.status = 100;
+  downstream_->SendHead(go_on, false);
+}
+
 stats::Sheet& Stream::context_stats() { return session_.context().sheet; }
 
 void Stream::MatchRoute() {
   match_ = {};
   weighted_ = -1;
+  cluster_ = nullptr;
+  record_.cluster = {};
   route_stale_ = false;
   if (routes_ == nullptr) return;
   match_ = routes_->Find(head_, random().Next());
   if (match_.host != nullptr) record_.virtual_host = match_.host->config->name;
-  if (match_.route == nullptr) return;
+  if (match_.route == nullptr || match_.tls_required) return;
   const config::Route& route = *match_.route->config;
   record_.route = route.name;
   if (!route.forward.weighted.empty())
     weighted_ = static_cast<int>(ChooseWeighted(route.forward, random().Next()));
+  if (route.kind == config::Route::Kind::kForward) FindCluster(route.forward);
   if (span_ && !route.decorator.empty()) span_->name = route.decorator;
+}
+
+void Stream::FindCluster(const config::RouteAction& action) {
+  absl::string_view name = action.cluster;
+  if (weighted_ >= 0) {
+    name = action.weighted[static_cast<size_t>(weighted_)].name;
+  } else if (!action.cluster_header.empty()) {
+    name = head_.headers.Get(action.cluster_header).value_or("");
+  }
+  if (!name.empty()) cluster_ = epoch_->FindCluster(name);
+  if (cluster_ != nullptr) record_.cluster = name;
 }
 
 const config::Route* Stream::route() {
@@ -221,7 +233,6 @@ void Stream::OnRequestTimeout() {
 
 void Stream::OnMaxDuration() {
   context_stats().Add(session_.spec().stats.rq_max_duration);
-  record_.Set(Flag::kMaxStreamDuration);
   Answer({.status = request_.ended ? 504 : 408,
           .body = "downstream duration timeout",
           .details = "max_duration_timeout"});
@@ -230,10 +241,16 @@ void Stream::OnMaxDuration() {
 void Stream::OnReset(http::ResetReason reason) {
   downstream_ = nullptr;
   if (finished_) return;
+  const bool http2 = head_.version == http::Protocol::kHttp2;
   if (reason == http::ResetReason::kProtocolError || reason == http::ResetReason::kTooLarge ||
       reason == http::ResetReason::kFlowControl) {
+    // What OnMalformed said is better.
+    if (!record_.Has(Flag::kDownstreamProtocolError))
+      record_.details = http2 ? "http2.remote_reset" : "http1.codec_error";
     record_.Set(Flag::kDownstreamProtocolError);
-    if (record_.details.empty()) record_.details = "downstream_protocol_error";
+  } else if (http2 && reason != http::ResetReason::kConnectionClosed) {
+    record_.Set(Flag::kDownstreamReset);
+    if (!response_.body_done) record_.details = "http2.remote_reset";
   } else {
     record_.Set(Flag::kDownstreamTermination);
     if (!response_.body_done) record_.details = "downstream_remote_disconnect";
@@ -241,6 +258,20 @@ void Stream::OnReset(http::ResetReason reason) {
   record_.culprit = observe::Culprit::kClient;
   context_stats().Add(session_.spec().stats.rq_rx_reset);
   Finish();
+}
+
+void Stream::OnMalformed(const http::Malformed& what) {
+  if (finished_) return;
+  record_.Set(Flag::kDownstreamProtocolError);
+  record_.culprit = observe::Culprit::kClient;
+  if (what.status == 0 || response_.head_done) {
+    record_.details = std::string(what.details);
+    return;  // an OnReset follows
+  }
+  AnswerFrom({.status = what.status,
+              .body = std::string(http::h1::ReasonPhrase(what.status)),
+              .details = std::string(what.details)},
+             filters_begun_);
 }
 
 void Stream::ResetDownstream() {

@@ -46,6 +46,7 @@ class Stream final : public event::Destroyable,
   void OnTrailers(http::Trailers trailers) override;
   void OnReset(http::ResetReason reason) override;
   void OnWritable() override;
+  void OnMalformed(const http::Malformed& what) override;
 
   // filter::StreamContext.
   event::Loop& loop() override;
@@ -63,6 +64,8 @@ class Stream final : public event::Destroyable,
   const RouteTable& routes() const { return *routes_; }
   const RouteTable::Match& match() const { return match_; }
   int weighted() const { return weighted_; }
+  // Where the route forwards to; null: to nowhere, or to a cluster that there is not.
+  upstream::Cluster* cluster() const { return cluster_; }
   bool finished() const { return finished_; }
   bool response_started() const { return response_.head_done; }
   bool request_ended() const { return request_.ended; }
@@ -95,11 +98,12 @@ class Stream final : public event::Destroyable,
     size_t waiting() const { return arrived.size() + held.size(); }
   };
 
-  void FillRecord();
   void MatchRoute();
+  void FindCluster(const config::RouteAction& action);
   stats::Sheet& context_stats();
   int filter_count() const { return static_cast<int>(filters_.size()); }
   bool UpgradeAllowed() const;
+  void AnswerExpect();
   void StartTimers();
   void MakeFilters();
   bool AnswerRoute();
@@ -132,6 +136,7 @@ class Stream final : public event::Destroyable,
   const RouteTable* routes_ = nullptr;
   RouteTable::Match match_;
   int weighted_ = -1;  // chosen weighted cluster
+  upstream::Cluster* cluster_ = nullptr;
   absl::InlinedVector<std::unique_ptr<filter::HttpFilter>, 2> filters_;
   Lane request_, response_;
   http::ResponseHead response_head_;
@@ -143,6 +148,7 @@ class Stream final : public event::Destroyable,
   bool local_reply_ = false;
   bool routed_reply_ = false;  // the route itself answers: its header mutations apply
   bool route_stale_ = false;   // a filter changed what the route depends on
+  bool refused_ = false;       // the request itself is at fault: HTTP/1 ends with the reply
   int reply_at_ = 0;           // where the local reply was made
   int filters_begun_ = 0;      // whose OnRequestHead has been called
   observe::AccessRecord record_;

@@ -186,6 +186,8 @@ void Stream::ResponseHeadFrom(int at) {
 void Stream::PassResponseHead() {
   Context& context = session_.context();
   response_.head_done = true;
+  // An HTTP/1 connection whose request may never end is of no further use.
+  response_head_.keep_alive = request_.ended && !refused_;
   PrepareResponse(session_.config(), head_, context.date.At(record_.start), response_head_);
   record_.response = &response_head_;
   record_.status = response_head_.status;
@@ -299,7 +301,11 @@ void Stream::AnswerFrom(filter::Reply reply, int at) {
   response_.trailers.reset();
   absl::string_view body;
   response_head_ = MakeReplyHead(reply, head_.grpc(), &body);
-  if (routed_reply_) MutateResponse(*routes_, match_, weighted_, record_, response_head_.headers);
+  record_.status = response_head_.status;  // for %RESPONSE_CODE% in a header
+  const bool routed =
+      routed_reply_ || (match_.route != nullptr && !match_.tls_required &&
+                        match_.route->config->kind == config::Route::Kind::kForward);
+  if (routed) MutateResponse(*routes_, match_, weighted_, record_, response_head_.headers);
   response_.ended = true;
   if (head_.method != "HEAD") response_.arrived.Append(body);
   ResponseHeadFrom(at - 1);

@@ -19,6 +19,7 @@ std::unique_ptr<http::ClientCodec> MakeUpstreamCodec(http::Protocol protocol,
     options.allow_connect = http.http2.allow_connect;
     options.stream_error_on_invalid = http.http2.stream_error_on_invalid;
     options.max_headers_count = http.common.max_headers_count;
+    options.output_limit = config.buffer_limit;
     return http::h2::MakeClientCodec(options, &connection.out(), events);
   }
   http::h1::Options options;

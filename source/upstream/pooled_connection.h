@@ -56,6 +56,7 @@ class PooledConnection final : public event::Destroyable,
   void OnGoAway() override;
   void OnSettings(uint32_t) override;
   void OnOutput() override;
+  void OnHalfClose() override { connection_->ShutdownWrite(); }
   void OnPong(uint64_t opaque) override;
   void AtEnd() override;
 

@@ -105,6 +105,7 @@ filter_chains:
       drain_timeout: 4s
       delayed_close_timeout: 0.5s
       use_remote_address: true
+      internal_address_config: {unix_sockets: true, cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]}
       xff_num_trusted_hops: 2
       skip_xff_append: true
       via: v
@@ -181,6 +182,9 @@ default_filter_chain:
   CHECK(h.max_request_headers_kb == 96);
   CHECK(h.stream_idle_timeout == absl::ZeroDuration());
   CHECK(h.delayed_close_timeout == absl::Milliseconds(500));
+  CHECK(h.internal.unix_sockets);
+  REQUIRE(h.internal.ranges.size() == 1);
+  CHECK(h.internal.ranges[0].ToString() == "10.0.0.0/8");
   CHECK(h.xff_num_trusted_hops == 2);
   CHECK_FALSE(h.generate_request_id);
   CHECK(h.client_cert == config::ClientCert::kSanitizeSet);
@@ -328,6 +332,10 @@ TEST_CASE("bad values of a connection manager are named") {
       {Chain(RawHcm(filters + "[" + kFault + ", " + kFault + "]")),
        at + ".http_filters[1].name: duplicate \"fault\""},
       {Hcm("codec_type: HTTP3"), at + ".codec_type: found HTTP3, allowed AUTO, HTTP1, HTTP2"},
+      {Hcm("internal_address_config: {cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 33}]}"),
+       at +
+           ".internal_address_config.cidr_ranges[0]: found \"10.0.0.0/33\", allowed an IPv4 prefix "
+           "up to /32 or an IPv6 prefix up to /128"},
       {Hcm("max_request_headers_kb: 8193"),
        at + ".max_request_headers_kb: found 8193, allowed 1 to 8192"},
       {Hcm("stream_idle_timeout: -1s"),

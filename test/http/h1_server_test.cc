@@ -100,10 +100,18 @@ void CheckRefused(const Refusal& c, const Options& options = {}) {
         [&](base::Buffer* out, ServerEvents* e) { return h1::MakeServerCodec(options, out, e); });
     server.Feed(c.input, cut);
     CHECK(server.status.message() == c.detail);
-    CHECK(absl::StartsWith(server.TakeOutput(), absl::StrCat("HTTP/1.1 ", c.status, " ")));
+    const std::string answer = server.TakeOutput();
+    CHECK(absl::StartsWith(answer, absl::StrCat("HTTP/1.1 ", c.status, " ")));
+    CHECK(absl::StrContains(answer, "\r\nconnection: close\r\n"));
     CHECK(server.codec->finished());
-    for (const auto& r : server.requests) CHECK(r->reset == ResetReason::kProtocolError);
-    CHECK(server.requests.size() <= 1);
+    // Told once: of what never was a request, or by the request there is.
+    REQUIRE(server.requests.size() + server.refused.size() == 1);
+    for (const auto& r : server.requests) CHECK(r->malformed == c.detail);
+    for (const Malformed& m : server.refused) {
+      CHECK(m.details == c.detail);
+      CHECK(m.status == c.status);
+      CHECK(m.kind == Malformed::Kind::kBroken);
+    }
   }
 }
 
@@ -155,10 +163,10 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {Post("transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n", kChunks), 501,
        kCoding},
       {Post("transfer-encoding: chun\r\n ked\r\n", kChunks), 501, kCoding},
-      {Post("transfer-encoding\xa0: chunked\r\n", kChunks), 400, kCharacters},
+      {Post("transfer-encoding\xa0: chunked\r\n", kChunks), 400, kCodec},
       // Lines.
-      {Post("content-length : 5\r\n", "hello"), 400, kCharacters},
-      {Post("transfer-encoding : chunked\r\n", kChunks), 400, kCharacters},
+      {Post("content-length : 5\r\n", "hello"), 400, kCodec},
+      {Post("transfer-encoding : chunked\r\n", kChunks), 400, kCodec},
       {"GET / HTTP/1.1\r\n host: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/1.1\nhost: a\n\n", 400, kCodec},
       {"GET / HTTP/1.1\r\nhost: a\n\r\n", 400, kCodec},
@@ -174,11 +182,11 @@ TEST_CASE("what two parsers could read in two ways is refused") {
            "b\r\n"),
        400, kCharacters},
       {Get("x: a\x7f\r\n"), 400, kCharacters},
-      {Get("x\x85: a\r\n"), 400, kCharacters},
-      {Get("x y: a\r\n"), 400, kCharacters},
-      {Get("x(y): a\r\n"), 400, kCharacters},
-      {Get("no colon\r\n"), 400, kCharacters},
-      {Get("nocolon\r\n"), 400, kCharacters},
+      {Get("x\x85: a\r\n"), 400, kCodec},
+      {Get("x y: a\r\n"), 400, kCodec},
+      {Get("x(y): a\r\n"), 400, kCodec},
+      {Get("no colon\r\n"), 400, kCodec},
+      {Get("nocolon\r\n"), 400, kCodec},
       {Get(": a\r\n"), 400, kCodec},
       // Chunks.
       {Post("transfer-encoding: chunked\r\n", "5 x\r\nhello\r\n0\r\n\r\n"), 400, kCodec},
@@ -196,7 +204,7 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {Post("transfer-encoding: chunked\r\n", "5\r\nhelloX\r\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "5\r\nhello\n0\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "5\r\nhelloXX0\r\n\r\n"), 400, kCodec},
-      {Post("transfer-encoding: chunked\r\n", "0\r\nx y: z\r\n\r\n"), 400, kCharacters},
+      {Post("transfer-encoding: chunked\r\n", "0\r\nx y: z\r\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "0\r\nx: z\n\r\n"), 400, kCodec},
       {Post("transfer-encoding: chunked\r\n", "0;" + std::string(20'000, 'x') + "\r\n\r\n"), 400,
        kCodec},
@@ -213,15 +221,15 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {"GET  / HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET /  HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET\t/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
-      {"GET /\tx HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
-      {"GET /\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
+      {"GET /\tx HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
+      {"GET /\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/1.1 \r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/1.10\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/01.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/257.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET / HTTP/1.257\r\nhost: a\r\n\r\n", 400, kCodec},
-      {"GET / HTTP/1.2\r\nhost: a\r\n\r\n", 400, kCodec},
-      {"GET / HTTP/2.0\r\nhost: a\r\n\r\n", 400, kCodec},
+      {"GET / HTTP/1.2\r\nhost: a\r\n\r\n", 426, "low_version"},
+      {"GET / HTTP/2.0\r\nhost: a\r\n\r\n", 426, "low_version"},
       {"GET / HTTP/1.0\r\nhost: a\r\n\r\n", 426, "low_version"},
       {"GET / HTTP/0.9\r\nhost: a\r\n\r\n", 426, "low_version"},
       {"GET / http/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
@@ -229,26 +237,71 @@ TEST_CASE("what two parsers could read in two ways is refused") {
       {"DESCRIBE / RTSP/1.0\r\nhost: a\r\n\r\n", 400, kCodec},
       {"PRI * HTTP/2.0\r\n\r\n", 400, kCodec},
       {"GET * HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
-      {"GET nopath HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
+      {"GET nopath HTTP/1.1\r\nhost: a\r\n\r\n", 400, kCodec},
       {"GET ftp://a/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_scheme"},
       {"GET https://a/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_scheme"},
       {"GET http://u@a/ HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
       {"GET http:/// HTTP/1.1\r\nhost: a\r\n\r\n", 400, "http1.invalid_url"},
-      {"GET / HTTP/1.1\r\n\r\n", 400, "missing_host_header"},
-      {"GET / HTTP/1.1\r\nhost:\r\n\r\n", 400, "missing_host_header"},
       {"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400, kCodec},
-      {"GET / HTTP/1.1\r\nhost: a/b\r\n\r\n", 400, "invalid_authority"},
-      {"GET / HTTP/1.1\r\nhost: a b\r\n\r\n", 400, "invalid_authority"},
-      {"GET / HTTP/1.1\r\nhost: u@a\r\n\r\n", 400, "invalid_authority"},
+      {"GET / HTTP/1.1\r\nhost: a/b\r\n\r\n", 400, "http.invalid_authority"},
+      {"GET / HTTP/1.1\r\nhost: a b\r\n\r\n", 400, "http.invalid_authority"},
+      {"GET / HTTP/1.1\r\nhost: u@a\r\n\r\n", 400, "http.invalid_authority"},
       {"\x16\x03\x01\x02", 400, kCodec},
       // Nominations.
       {Get("connection: x-forwarded-for\r\n"), 400, "http1.connection_header_rejected"},
-      {Get("connection: Host\r\n"), 400, "http1.connection_header_rejected"},
       {Get("connection: close, :path\r\n"), 400, "http1.connection_header_rejected"},
       {Get("connection: x-forwarded-client-cert\r\n"), 400, "http1.connection_header_rejected"},
       {Get("connection: a,b,c,d,e,f,g,h,i,j,k\r\n"), 400, "http1.connection_header_rejected"},
   };
   for (const Refusal& c : cases) CheckRefused(c);
+}
+
+TEST_CASE("a request without a host is the receiver's to refuse") {
+  CHECK(LogOf("GET /a HTTP/1.1\r\n\r\n") == "GET http:// /a end\n");
+  CHECK(LogOf("GET /a HTTP/1.1\r\nhost:\r\n\r\n") == "GET http:// /a end\n");
+  CHECK(LogOf("GET /a HTTP/1.1\r\nhost: a\r\nconnection: Host\r\n\r\n") == "GET http:// /a end\n");
+  // Nor is there one in the target, then.
+  CHECK(LogOf("GET http://a/b HTTP/1.1\r\n\r\n") == "GET http:// http://a/b end\n");
+}
+
+TEST_CASE("a head that takes too long is given up with an answer, and nothing else is") {
+  ServerPeer server = MakeServer();
+  const Malformed late{
+      .status = 408, .details = "request_header_timeout", .kind = Malformed::Kind::kLate};
+  server.Feed("GET / HTTP/1.1\r\nhost");
+  server.codec->GiveUp(late);
+  REQUIRE(server.refused.size() == 1);
+  CHECK(server.refused[0].details == "request_header_timeout");
+  CHECK(absl::StartsWith(server.TakeOutput(), "HTTP/1.1 408 Request Timeout\r\n"));
+  CHECK(server.codec->finished());
+
+  ServerPeer busy = MakeServer();
+  busy.Feed(Get(""));
+  busy.codec->GiveUp(late);
+  CHECK(busy.refused.empty());
+  busy.last().Reply(200, "");
+  CHECK(absl::StartsWith(busy.TakeOutput(), "HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_CASE("a broken body after the response began ends the connection without a word") {
+  ServerPeer server = MakeServer();
+  server.Feed(Post("transfer-encoding: chunked\r\n", "5\r\nhello\r\n"));
+  server.last().stream->SendHead(Served::Head(200), false);
+  server.TakeOutput();
+  server.Feed("zz\r\n");
+  CHECK(server.status.message() == "http1.codec_error");
+  CHECK(server.TakeOutput().empty());
+  CHECK(server.last().malformed == "http1.codec_error");
+  CHECK(server.last().reset == ResetReason::kProtocolError);
+}
+
+TEST_CASE("HTTP/1.0 is answered in its own version") {
+  Options options;
+  options.accept_http_10 = true;
+  ServerPeer server = MakeServer(options);
+  server.on_request = [](Served& s) { s.Reply(200, ""); };
+  server.Feed("GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+  CHECK(absl::StartsWith(server.TakeOutput(), "HTTP/1.0 200 OK\r\n"));
 }
 
 TEST_CASE("limits on heads and trailers answer 431") {
@@ -304,7 +357,7 @@ TEST_CASE("options change what is refused") {
   SECTION("HTTP/1.0 is accepted, never with a coding") {
     options.accept_http_10 = true;
     CHECK(LogOf("GET / HTTP/1.0\r\nhost: a\r\n\r\n", options) == "GET http://a / end\n");
-    CheckRefused({"GET / HTTP/1.0\r\n\r\n", 400, "missing_host_header"}, options);
+    CHECK(LogOf("GET / HTTP/1.0\r\n\r\n", options) == "GET http:// / end\n");
     CheckRefused({"POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", 400,
                   "http1.transfer_encoding_not_allowed"},
                  options);
@@ -372,12 +425,12 @@ TEST_CASE("responses are framed by what is known of them") {
        {},
        {},
        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"},
-      {kOld, 200, {}, {"hi"}, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhi"},
+      {kOld, 200, {}, {"hi"}, "HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nhi"},
       {"GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n",
        200,
        {{"content-length", "2"}},
        {"hi"},
-       "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nhi"},
+       "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nhi"},
   };
   for (const Case& c : cases) {
     Options options;
@@ -512,7 +565,7 @@ TEST_CASE("a WebSocket becomes a tunnel when the response accepts it") {
     ServerPeer server = MakeServer();
     server.Feed(request + "early", cut);
     REQUIRE(server.requests.size() == 1);
-    CHECK(server.last().Text() == "GET http://a / upgrade:websocket sec-websocket-key=k");
+    CHECK(server.last().Text() == "GET http://a / upgrade:WebSocket sec-websocket-key=k");
     CHECK(server.last().body.empty());
     CHECK_FALSE(server.codec->wants_input());
     server.last().stream->SendHead(Served::Head(101, {{"sec-websocket-accept", "x"}}), false);
@@ -523,7 +576,7 @@ TEST_CASE("a WebSocket becomes a tunnel when the response accepts it") {
     server.last().SendBody("raw", false);
     CHECK(server.TakeOutput() ==
           "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: x\r\nconnection: upgrade\r\n"
-          "upgrade: websocket\r\n\r\nraw");
+          "upgrade: WebSocket\r\n\r\nraw");
     server.FeedAgain(/*eof=*/true);
     CHECK(server.last().ended);
     CHECK_FALSE(server.codec->finished());

@@ -452,7 +452,7 @@ TEST_CASE("a malformed request ends the connection, or the stream where asked") 
       {{{":method", "GET"}, {":scheme", "http"}, {":path", ""}, {":authority", "a"}}, kField},
       {{{":method", "G T"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a"}}, kField},
       {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a b"}}, kField},
-      {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "u@a"}}, kRule},
+      {{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "u@a"}}, kField},
       {{{":method", "CONNECT"}, {":authority", "a:1"}, {":path", "/"}}, kRule},
       {{{":method", "CONNECT"},
         {":protocol", "websocket"},
@@ -468,6 +468,9 @@ TEST_CASE("a malformed request ends the connection, or the stream where asked") 
       strict.Feed(Hello() + HeadersFrame(1, c.fields), cut);
       CHECK(strict.status.message() == c.detail);
       CHECK(strict.requests.empty());
+      REQUIRE(strict.refused.size() == 1);
+      CHECK(strict.refused[0].details == c.detail);
+      CHECK(strict.refused[0].kind == Malformed::Kind::kBroken);
       CHECK(ParseFrames(strict.TakeOutput()).back().type == kGoAway);
     }
     Options options;
@@ -481,6 +484,9 @@ TEST_CASE("a malformed request ends the connection, or the stream where asked") 
       reset = reset || (f.type == kRstStream && f.stream == 1);
     }
     CHECK(reset);
+    lenient.TakeOutput();
+    REQUIRE(lenient.refused.size() == 1);
+    CHECK(lenient.refused[0].details == c.detail);
   }
 }
 
@@ -511,6 +517,11 @@ TEST_CASE("limits on fields reset the stream in the middle of its block") {
     CHECK(server.codec->active_streams() == 2);
     server.TakeOutput();
     CHECK(server.codec->active_streams() == 1);
+    REQUIRE(server.refused.size() == 1);
+    CHECK(server.refused[0].details == (fields.size() > many.size()
+                                            ? "http2.too_many_headers"
+                                            : "http2.header_list_size_too_large"));
+    CHECK(server.refused[0].kind == Malformed::Kind::kReset);
   }
   ClientPeer client = MakeClient(options);
   Asked* a = client.Get();
@@ -531,8 +542,12 @@ TEST_CASE("underscores in names are refused or dropped") {
   options.underscores = Options::Underscores::kReject;
   ServerPeer reject = MakeServer(options);
   reject.Feed(Hello() + HeadersFrame(1, GetFields({{"a_b", "1"}})));
+  reject.TakeOutput();
   CHECK(reject.requests.empty());
   CHECK(reject.status.message() == "");
+  REQUIRE(reject.refused.size() == 1);
+  CHECK(reject.refused[0].details == "http2.unexpected_underscore");
+  CHECK(reject.refused[0].kind == Malformed::Kind::kReset);
 }
 
 TEST_CASE("a client refuses responses that make no sense") {

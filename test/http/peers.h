@@ -36,8 +36,13 @@ struct Served : RequestEvents {
   bool ended = false;
   bool give_credit = true;
   int writable = 0;
+  std::string malformed;  // details
   std::function<void(Served&)> on_event;
 
+  void OnMalformed(const Malformed& what) override {
+    malformed = std::string(what.details);
+    if (what.status != 0) stream->SendHead(Head(what.status), true);
+  }
   void OnBody(base::Buffer& data, bool end) override {
     const size_t n = data.size();
     body += data.ToString();
@@ -104,6 +109,10 @@ class ServerPeer : public ServerEvents {
     if (on_request) on_request(s);
     return &s;
   }
+  void OnMalformed(ServerStream* stream, const Malformed& what) override {
+    refused.push_back(what);
+    if (stream != nullptr) stream->SendHead(Served::Head(what.status), true);
+  }
   void OnPeerDraining() override { ++peer_draining; }
   void OnOutput() override { output_waits = true; }
   void OnPong(uint64_t opaque) override { pongs.push_back(opaque); }
@@ -140,6 +149,7 @@ class ServerPeer : public ServerEvents {
   std::vector<std::unique_ptr<Served>> requests;
   std::function<void(Served&)> on_request, on_event;
   std::vector<uint64_t> pongs;
+  std::vector<Malformed> refused;  // never were requests
   absl::Status status;
   int peer_draining = 0;
   bool output_waits = false;

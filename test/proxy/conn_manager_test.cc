@@ -68,6 +68,7 @@ SCENARIO("an id that came is kept inside and replaced at the edge") {
   CHECK(Prepare(config, {{"x-request-id", "mine"}}).Field("x-request-id") == "mine");
   config.use_remote_address = true;
   CHECK(Prepare(config, {{"x-request-id", "mine"}}, "8.8.8.8").Field("x-request-id") != "mine");
+  config.internal.ranges = {*net::Cidr::Parse("10.0.0.0/8")};
   CHECK(Prepare(config, {{"x-request-id", "mine"}}, "10.0.0.9").Field("x-request-id") == "mine");
   config.preserve_external_request_id = true;
   CHECK(Prepare(config, {{"x-request-id", "mine"}}, "8.8.8.8").Field("x-request-id") == "mine");
@@ -101,14 +102,44 @@ SCENARIO("x-forwarded-for inside: the last entry is the client") {
   CHECK(Prepare({}, {{"x-forwarded-for", "nonsense"}}).record.downstream_remote.ip() == "10.0.0.9");
 }
 
+SCENARIO("nobody is inside unless listed") {
+  config::InternalAddresses internal;
+  const auto inside = [&](const char* ip) {
+    return InternalAddress(internal, *net::Address::FromIp(ip, 1));
+  };
+  for (const char* ip : {"127.0.0.1", "10.0.0.9", "192.168.0.1", "::1", "fd00::1", "8.8.8.8"})
+    CHECK_FALSE(inside(ip));
+  const net::Address socket = *net::Address::FromPath("/tmp/heddle");
+  CHECK_FALSE(InternalAddress(internal, socket));
+  internal.unix_sockets = true;
+  CHECK(InternalAddress(internal, socket));
+  internal.ranges = {*net::Cidr::Parse("10.0.0.0/8"), *net::Cidr::Parse("fd00::/8")};
+  CHECK(inside("10.0.0.9"));
+  CHECK(inside("fd00::1"));
+  CHECK_FALSE(inside("11.0.0.9"));
+  CHECK_FALSE(inside("::1"));
+}
+
+SCENARIO("without use_remote_address a single x-forwarded-for tells who is inside") {
+  HttpConnectionManager config;
+  config.internal.ranges = {*net::Cidr::Parse("10.0.0.0/8")};
+  const auto internal = [&](const char* forwarded) {
+    return Prepare(config, {{"x-forwarded-for", forwarded}}, "8.8.8.8").Field("x-envoy-internal");
+  };
+  CHECK(internal("10.0.0.5") == "true");
+  CHECK(internal("8.8.8.8") == "-");
+  CHECK(internal("10.0.0.5, 10.0.0.6") == "-");
+  CHECK(Prepare(config).Field("x-envoy-internal") == "-");
+}
+
 SCENARIO("only an internal client may steer retries and timeouts") {
   HttpConnectionManager config;
   config.use_remote_address = true;
+  config.internal.ranges = {*net::Cidr::Parse("10.0.0.0/8")};
   const std::vector<std::pair<const char*, const char*>> wishes = {
-      {"x-envoy-retry-on", "5xx"},
-      {"x-envoy-upstream-rq-timeout-ms", "1"},
-      {"x-envoy-force-trace", "1"},
-      {"x-envoy-decorator-operation", "x"}};
+      {"x-envoy-retry-on", "5xx"},    {"x-envoy-upstream-rq-timeout-ms", "1"},
+      {"x-envoy-force-trace", "1"},   {"x-envoy-original-path", "/x"},
+      {"x-envoy-original-host", "x"}, {"x-envoy-decorator-operation", "x"}};
   const auto inside = Prepare(config, wishes, "10.0.0.9");
   CHECK(inside.Field("x-envoy-internal") == "true");
   CHECK(inside.Field("x-envoy-retry-on") == "5xx");
@@ -155,6 +186,12 @@ SCENARIO("paths that are refused or changed") {
         "path_normalization_failed");
   CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "/a#b").reply->status == 400);
   CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "").reply->details == "missing_path_rejected");
+  CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "*").reply->status == 404);
+  CHECK(Prepare(config, {}, "10.0.0.9", kPlain, "*").reply->details == "absolute_path_rejected");
+  config.escaped_slashes = HttpConnectionManager::EscapedSlashes::kReject;
+  const auto escaped = Prepare(config, {}, "10.0.0.9", kPlain, "/a%2fb?c");
+  CHECK(escaped.reply->status == 400);
+  CHECK(escaped.head.path == "/a/b?c");  // as the log says it
 }
 
 SCENARIO("ports are stripped from the host when asked for") {

@@ -204,7 +204,7 @@ SCENARIO("no endpoint, a refused connection, a reset and a broken upstream") {
 }
 
 SCENARIO("a response that breaks off breaks off for the client too") {
-  EachPair([](Wire& wire, Protocol, Protocol) {
+  EachPair([](Wire& wire, Protocol, Protocol up) {
     wire.upstream().handle = [](Exchange& x) {
       x.SendHead(200, {{"content-length", "100"}});
       x.SendBody("part");
@@ -216,8 +216,13 @@ SCENARIO("a response that breaks off breaks off for the client too") {
     wire.upstream().exchanges.back()->CloseConnection();
     REQUIRE(wire.Run([&] { return call.done(); }));
     CHECK(call.reset);
+    // HTTP/1 knows that the message was not whole.
+    const bool http2 = up == Protocol::kHttp2;
     CHECK(wire.records.at(0).details ==
-          "upstream_reset_after_response_started{connection_termination}");
+          std::string("upstream_reset_after_response_started{") +
+              (http2 ? "connection_termination}" : "protocol_error}"));
+    CHECK(
+        wire.records.at(0).Has(http2 ? Flag::kUpstreamTermination : Flag::kUpstreamProtocolError));
     CHECK(wire.records.at(0).status == 200);
   });
 }
@@ -257,6 +262,7 @@ SCENARIO("an early response ends the request") {
 SCENARIO("upgrades become tunnels that half-close") {
   EachPair([](Wire& wire, Protocol down, Protocol up) {
     wire.hcm->upgrades["websocket"] = true;
+    wire.upstream().half_close = true;
     wire.upstream().handle = [](Exchange& x) {
       if (x.ended) return x.SendBody("", true);
       CHECK(x.head.protocol == "websocket");
@@ -274,7 +280,19 @@ SCENARIO("upgrades become tunnels that half-close") {
     REQUIRE(wire.Run([&] { return call.body == "echo:one"; }));
     call.Send("two", false);
     REQUIRE(wire.Run([&] { return call.body == "echo:oneecho:two"; }));
-    (void)down, (void)up;
+    // The client of HTTP/2 has said all: the upstream hears of it, and has the last word. (HTTP/1:
+    // a client that half-closes is gone, as in Envoy.)
+    if (down == Protocol::kHttp11) return;
+    Exchange& x = *wire.upstream().exchanges.back();
+    wire.upstream().handle = [](Exchange& last) {
+      if (last.ended) last.SendBody("bye", true);
+    };
+    call.Send("", true);
+    REQUIRE(wire.Run([&] { return x.ended; }));
+    REQUIRE(wire.Run([&] { return call.done(); }));
+    CHECK(call.body == "echo:oneecho:twobye");
+    CHECK(call.ended);
+    (void)up;
   });
 }
 

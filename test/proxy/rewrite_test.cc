@@ -23,14 +23,14 @@ SCENARIO("prefix rewrites keep the rest and the query") {
   route.match.text = "/api/";
   route.forward.prefix_rewrite = "/";
   auto head = Request("/api/books?id=1");
-  RewriteRequest(route, head);
+  RewriteRequest(route, true, head);
   CHECK(head.path == "/books?id=1");
   CHECK(*head.headers.Get(HeaderId::kXEnvoyOriginalPath) == "/api/books?id=1");
   route.match.kind = Kind::kPath;
   route.match.text = "/one";
   route.forward.prefix_rewrite = "/two";
   auto exact = Request("/one?x");
-  RewriteRequest(route, exact);
+  RewriteRequest(route, true, exact);
   CHECK(exact.path == "/two?x");
 }
 
@@ -39,13 +39,13 @@ SCENARIO("regex rewrites keep the query") {
   route.forward.regex_rewrite =
       config::RegexRewrite{std::make_shared<RE2>("/v([0-9]+)/(.*)"), "/\\2/version/\\1"};
   auto head = Request("/v7/books?q=/v1/");
-  RewriteRequest(route, head);
+  RewriteRequest(route, true, head);
   CHECK(head.path == "/books/version/7?q=/v1/");
 }
 
 SCENARIO("a route without rewrites leaves the request alone") {
   auto head = Request("/x");
-  RewriteRequest(config::Route(), head);
+  RewriteRequest(config::Route(), true, head);
   CHECK(head.path == "/x");
   CHECK(head.headers.empty());
 }
@@ -55,14 +55,14 @@ SCENARIO("host rewrites, with the old host forwarded when asked for") {
   route.forward.host_rewrite = "inner";
   route.forward.append_x_forwarded_host = true;
   auto head = Request("/");
-  RewriteRequest(route, head);
+  RewriteRequest(route, true, head);
   CHECK(head.authority == "inner");
   CHECK(*head.headers.Get(HeaderId::kXForwardedHost) == "shop:80");
   config::Route by_header;
   by_header.forward.host_rewrite_header = "x-host";
   auto other = Request("/");
   other.headers.Add("x-host", "named");
-  RewriteRequest(by_header, other);
+  RewriteRequest(by_header, true, other);
   CHECK(other.authority == "named");
 }
 

@@ -113,6 +113,38 @@ SCENARIO("routes match in order by path, method, header and query") {
   CHECK(found(with_grpc) == "grpc");
 }
 
+SCENARIO("of a header that stands several times one value has to match; inverted, none may") {
+  config::RouteMatch match;
+  match.text = "/";
+  auto& matcher = match.headers.emplace_back();
+  matcher.name = "x-role";
+  matcher.kind = config::HeaderMatcher::Kind::kString;
+  matcher.string.text = "admin";
+  const auto matches = [&](const std::vector<const char*>& values) {
+    auto head = Request("h", "/");
+    for (const char* value : values) head.headers.Add("x-role", value);
+    return RouteMatches(match, head, 0);
+  };
+  CHECK(matches({"admin"}));
+  CHECK(matches({"guest", "admin"}));
+  CHECK(matches({"admin", "guest"}));
+  CHECK_FALSE(matches({"guest", "other"}));
+  CHECK_FALSE(matches({"admin,guest"}));
+  CHECK_FALSE(matches({}));
+  matcher.invert = true;
+  CHECK_FALSE(matches({"guest", "admin"}));
+  CHECK(matches({"guest", "other"}));
+  CHECK_FALSE(matches({}));  // an absent header matches nothing
+  matcher.treat_missing_as_empty = true;
+  CHECK(matches({}));
+  matcher.invert = matcher.treat_missing_as_empty = false;
+  matcher.kind = config::HeaderMatcher::Kind::kRange;
+  matcher.range_begin = 10;
+  matcher.range_end = 20;
+  CHECK(matches({"5", "15"}));
+  CHECK_FALSE(matches({"5", "20"}));
+}
+
 SCENARIO("a runtime fraction takes its share") {
   config::RouteMatch match;
   match.text = "/";
@@ -179,7 +211,7 @@ SCENARIO("header mutations run from the most specific level, or to it") {
     head.headers.Add("x-there", "old");
     observe::AccessRecord record;
     record.request = &head;
-    MutateRequest(*table, table->Find(head, 0), -1, record, head);
+    MutateRequest(*table, table->Find(head, 0), -1, true, record, head);
     CHECK_FALSE(head.headers.Get("x-gone"));
     CHECK(*head.headers.Get("x-route") == "GET-%");
     CHECK(*head.headers.Get("x-there") == "old");

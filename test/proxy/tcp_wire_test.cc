@@ -92,6 +92,22 @@ SCENARIO("an unreachable upstream closes the client, after the attempts allowed"
   CHECK(t.wire.Count(t.wire.cluster_stats().cx_connect_fail) == 3);
 }
 
+SCENARIO("weighted clusters share the connections") {
+  TcpWire t;
+  t.wire.tcp->cluster.clear();
+  t.wire.tcp->weighted = {{.name = "c", .weight = 3}, {.name = "nowhere", .weight = 1}};
+  t.wire.Start();
+  const proxy::TcpStats& stats = t.wire.listener_spec->chains[0].tcp->stats;
+  constexpr size_t kConnections = 80;
+  std::vector<net::Fd> clients;
+  for (size_t i = 0; i < kConnections; ++i) clients.push_back(t.wire.Dial());
+  REQUIRE(t.wire.Run(
+      [&] { return t.plain.accepted.size() + t.wire.Count(stats.cx_no_route) == kConnections; }));
+  // Three quarters, give or take; the seed is fixed.
+  CHECK(t.plain.accepted.size() > kConnections / 2);
+  CHECK(t.plain.accepted.size() < kConnections * 9 / 10);
+}
+
 SCENARIO("an idle session is closed") {
   TcpWire t;
   t.wire.tcp->idle_timeout = absl::Milliseconds(30);

@@ -31,7 +31,8 @@ struct UpstreamConnection final : net::ConnectionEvents,
                                   event::EndOfIteration,
                                   event::Destroyable {
   UpstreamConnection(Upstream& u, int fd, const net::Address& peer) : upstream(u) {
-    connection = net::Connection::Accepted(u.loop_, fd, net::MakePlainTransport(), peer, {}, this);
+    connection = net::Connection::Accepted(u.loop_, fd, net::MakePlainTransport(), peer,
+                                           {.half_close = u.half_close}, this);
   }
   void OnConnected() override {
     http::h1::Options h1;
@@ -62,6 +63,7 @@ struct UpstreamConnection final : net::ConnectionEvents,
     upstream.handle(*raw);
     return raw;
   }
+  void OnMalformed(http::ServerStream*, const http::Malformed&) override {}
   void OnOutput() override { upstream.loop_.MarkDirty(this); }
   void AtEnd() override {
     if (closed || !codec) return;
@@ -145,7 +147,7 @@ void Exchange::Reset(http::ResetReason reason) {
   if (auto* stream = std::exchange(stream_, nullptr)) stream->Reset(reason);
   connection_->OnOutput();
 }
-void Exchange::CloseConnection() { connection_->connection->Close(net::Connection::How::kAbort); }
+void Exchange::CloseConnection(net::Connection::How how) { connection_->connection->Close(how); }
 
 // ---- Client
 

@@ -47,7 +47,8 @@ class Exchange final : public http::RequestEvents {
   void SendBody(absl::string_view bytes, bool end = false);
   void SendTrailers(const Fields& fields);
   void Reset(http::ResetReason reason = http::ResetReason::kInternal);
-  void CloseConnection();
+  // kFlush: after what was sent.
+  void CloseConnection(net::Connection::How how = net::Connection::How::kAbort);
   std::string Field(absl::string_view name) const {
     return std::string(head.headers.Get(name).value_or("-"));
   }
@@ -81,6 +82,7 @@ class Upstream {
   };
   std::list<std::unique_ptr<Exchange>> exchanges;
   size_t connections_made = 0;
+  bool half_close = false;  // a client's FIN does not end the connection
   size_t open_connections() const;
   http::Protocol protocol() const { return protocol_; }
 

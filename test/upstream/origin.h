@@ -76,6 +76,7 @@ class Origin {
       base::Buffer body;
     };
 
+    void OnMalformed(http::ServerStream*, const http::Malformed&) override {}
     http::RequestEvents* OnRequest(http::ServerStream* stream, http::RequestHead head,
                                    bool end) override {
       ++origin_.requests;

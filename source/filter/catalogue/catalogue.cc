@@ -17,6 +17,7 @@ absl::Status DecodeRouter(const google::protobuf::Any& any, const base::Path& at
   if (!any.UnpackTo(&in))
     return at.Error("cannot be read as envoy.extensions.filters.http.router.v3.Router");
   spec->terminal = true;
+  spec->suppress_envoy_headers = in.suppress_envoy_headers();
   return absl::OkStatus();
 }
 

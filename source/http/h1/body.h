@@ -27,6 +27,7 @@ class BodyReader {
   // Bytes that are certainly still to come; chunked and until-eof: 0.
   uint64_t left() const { return kind_ == BodyKind::kLength ? left_ : 0; }
   BodyKind kind() const { return kind_; }
+  bool in_trailers() const { return chunk_ == Chunk::kTrailers; }
 
  private:
   Result ReadLength(base::Buffer& in, base::Buffer* body);

@@ -17,8 +17,8 @@ constexpr int kMaxInformational = 64;
 
 // Requests whose missing body is not worth a content-length: 0 (RFC 9110 8.6).
 bool ExpectsNoBody(absl::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS" ||
-         method == "TRACE" || method == "CONNECT";
+  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "TRACE" ||
+         method == "CONNECT";
 }
 
 class Client final : public ClientCodec, private ClientStream {
@@ -245,9 +245,11 @@ bool Client::ReadBody(base::Buffer& in, Failure* failure) {
 
 void Client::StartTunnel() {
   writer_.Start(BodyWriter::Mode::kRaw, 0);
-  if (held_.empty()) return;
-  out_->Move(held_);
-  NoteOutput();
+  if (!held_.empty()) {
+    out_->Move(held_);
+    NoteOutput();
+  }
+  if (held_end_) events_->OnHalfClose();
 }
 
 void Client::OnEof() {
@@ -258,9 +260,11 @@ void Client::OnEof() {
       if (receiver_ != nullptr) EndStream(ResetReason::kConnectionClosed);
       return;
     case State::kHead:
-      return EndStream(ResetReason::kConnectionClosed);
+      // An orderly end in the middle of a message is a broken message.
+      return EndStream(scanner_.idle() ? ResetReason::kConnectionClosed
+                                       : ResetReason::kProtocolError);
     case State::kBody: {
-      if (body_.kind() != BodyKind::kUntilEof) return EndStream(ResetReason::kConnectionClosed);
+      if (body_.kind() != BodyKind::kUntilEof) return EndStream(ResetReason::kProtocolError);
       ResponseEvents* receiver = receiver_;
       EndResponse();
       base::Buffer nothing;
@@ -363,6 +367,7 @@ void Client::SendTrailers(const Trailers& trailers) {
 void Client::EndRequest(bool complete) {
   request_ = Request::kEnded;
   if (!complete) reusable_ = false;
+  if (state_ == State::kTunnel) events_->OnHalfClose();
   if (state_ == State::kIdle || state_ == State::kDone) receiver_ = nullptr;
 }
 

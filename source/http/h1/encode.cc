@@ -252,10 +252,10 @@ void AppendResponseHead(const ResponseHead& head, const WireFields& wire, base::
   const absl::string_view reason = ReasonPhrase(head.status);
   Writer to(out,
             32 + reason.size() + BoundOf(head.headers) + wire.upgrade.size() + kWireFieldsBound);
-  if (head.status == 200) {
+  if (head.status == 200 && !wire.http10) {
     to.Put("HTTP/1.1 200 OK\r\n");
   } else {
-    to.Put("HTTP/1.1 ");
+    to.Put(wire.http10 ? "HTTP/1.0 " : "HTTP/1.1 ");
     to.Number(head.status);
     to.Put(" ");
     to.Put(reason);
@@ -326,19 +326,6 @@ std::optional<uint64_t> LengthOf(const Headers& headers) {
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), length);
   if (parsed.ec != std::errc() || parsed.ptr != text->data() + text->size()) return std::nullopt;
   return length;
-}
-
-void AppendErrorReply(int status, base::Buffer* out) {
-  const absl::string_view reason = ReasonPhrase(status);
-  Writer to(out, 2 * reason.size() + 128);
-  to.Put("HTTP/1.1 ");
-  to.Number(status);
-  to.Put(" ");
-  to.Put(reason);
-  to.Put("\r\ncontent-length: ");
-  to.Number(static_cast<int>(reason.size()));
-  to.Put("\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n");
-  to.Put(reason);
 }
 
 }  // namespace heddle::http::h1

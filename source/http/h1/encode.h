@@ -19,6 +19,7 @@ struct WireFields {
   bool chunked = false;            // transfer-encoding: chunked; content-length is left out
   bool zero_length = false;        // content-length: 0
   bool drop_length = false;        // leave content-length out
+  bool http10 = false;             // the status line says HTTP/1.0
 };
 
 void AppendRequestHead(const RequestHead& head, const WireFields& wire, base::Buffer* out);
@@ -51,8 +52,5 @@ class BodyWriter {
 
 // content-length of a head to be sent; none when it is absent or no number.
 std::optional<uint64_t> LengthOf(const Headers& headers);
-
-// An error answered by the codec itself, with `connection: close` and the reason as body.
-void AppendErrorReply(int status, base::Buffer* out);
 
 }  // namespace heddle::http::h1

@@ -47,7 +47,7 @@ struct Collector {
 int Collector::Field(char* text, size_t bytes) {
   for (size_t i = 0; i < bytes; ++i) {
     const char lowered = LowerToken(text[i]);
-    if (lowered == 0) return Fail({400, "http1.invalid_characters"});
+    if (lowered == 0) return Fail(text[i] == '\0' ? kInvalidCharacters : kBadRequest);
     text[i] = lowered;
   }
   name = name.empty() ? absl::string_view(text, bytes)
@@ -115,12 +115,30 @@ const llhttp_settings_t& HeadSettings() {
   return settings;
 }
 
-Failure FailureOf(llhttp_errno_t error) {
+// Whether the request line is one, of some version "HTTP/d.d".
+bool NamesVersion(absl::string_view text) {
+  constexpr absl::string_view kProtocol = " HTTP/";
+  const absl::string_view line = text.substr(0, text.find('\r'));
+  if (line.size() < kProtocol.size() + 3) return false;
+  const absl::string_view tail = line.substr(line.size() - kProtocol.size() - 3);
+  return absl::StartsWith(tail, kProtocol) && absl::ascii_isdigit(tail[6]) && tail[7] == '.' &&
+         absl::ascii_isdigit(tail[8]);
+}
+
+// A control character that no line may hold; those that end it are another matter.
+bool Control(char c) {
+  return c == 0x7f || (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\r' && c != '\n');
+}
+
+// `text` is the whole head, `at` where llhttp stopped.
+Failure FailureOf(llhttp_errno_t error, absl::string_view text, const char* at) {
   switch (error) {
     case HPE_INVALID_URL:
-      return {400, "http1.invalid_url"};
     case HPE_INVALID_HEADER_TOKEN:
-      return {400, "http1.invalid_characters"};
+      if (at < text.data() || at >= text.data() + text.size()) return kBadRequest;
+      return Control(*at) ? kInvalidCharacters : kBadRequest;
+    case HPE_INVALID_VERSION:
+      return NamesVersion(text) ? kLowVersion : kBadRequest;
     case HPE_INVALID_TRANSFER_ENCODING:
       return {501, "http1.invalid_transfer_encoding"};
     default:
@@ -137,7 +155,8 @@ Failure Run(llhttp_t* parser, HeadKind kind, char* text, size_t bytes, Collector
   parser->data = collector;
   const llhttp_errno_t error = llhttp_execute(parser, text, bytes);
   if (collector->failure.failed()) return collector->failure;
-  if (error != HPE_PAUSED) return error == HPE_OK ? kBadRequest : FailureOf(error);
+  if (error == HPE_OK) return kBadRequest;
+  if (error != HPE_PAUSED) return FailureOf(error, {text, bytes}, llhttp_get_error_pos(parser));
   if (llhttp_get_error_pos(parser) != text + bytes) return kBadRequest;
   return {};
 }
@@ -234,7 +253,7 @@ Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& 
   if (request) {
     head->method = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser)));
     if (!PlainRequestLine({text, bytes}, head->method, head->target)) return kBadRequest;
-    if (!VisibleAscii(head->target)) return {400, "http1.invalid_url"};
+    if (!VisibleAscii(head->target)) return kBadRequest;
   } else {
     head->status = llhttp_get_status_code(&parser);
   }
@@ -354,10 +373,9 @@ namespace {
 constexpr size_t kMaxNominated = 10;
 constexpr size_t kMaxNominatedBytes = 256;
 
-// Fields that no client may have us drop.
+// Fields that no client may have us drop. (host may go: the request is refused for the want of it.)
 bool MayBeNominated(absl::string_view lower) {
   switch (IdOf(lower)) {
-    case HeaderId::kHost:
     case HeaderId::kXForwardedFor:
     case HeaderId::kXForwardedHost:
     case HeaderId::kXForwardedProto:

@@ -23,6 +23,8 @@ struct Failure {
 };
 
 inline constexpr Failure kBadRequest{400, "http1.codec_error"};
+inline constexpr Failure kInvalidCharacters{400, "http1.invalid_characters"};
+inline constexpr Failure kLowVersion{426, "low_version"};
 
 // Finds the empty line at the end of a head, looking at each byte once however it arrives. Every
 // line must end in CRLF: a CR or LF alone is an error, as two parsers may disagree about it.

@@ -27,7 +27,7 @@ std::string WithoutH2c(absl::string_view upgrade) {
     const absl::string_view token = absl::StripAsciiWhitespace(element);
     if (token.empty() || absl::EqualsIgnoreCase(token, "h2c")) continue;
     if (!kept.empty()) kept += ", ";
-    absl::StrAppend(&kept, absl::AsciiStrToLower(token));
+    absl::StrAppend(&kept, token);
   }
   return kept;
 }
@@ -38,6 +38,10 @@ class Server final : public ServerCodec, private ServerStream {
       : options_(options), out_(out), events_(events) {}
 
   absl::Status Feed(base::Buffer& in, bool eof) override;
+  bool ResetStalled() override { return false; }
+  void GiveUp(const Malformed& what) override {
+    if (state_ == State::kHead) Refuse(what);
+  }
   void PrepareFlush() override { output_noted_ = false; }
   void ResetAll(ResetReason reason) override { EndStream(reason); }
   void SendPing(uint64_t) override {}
@@ -80,6 +84,7 @@ class Server final : public ServerCodec, private ServerStream {
   void TakeUpgrade(bool wanted, RequestHead* head);
   void OnEof();
   absl::Status Fail(const Failure& failure);
+  void Refuse(const Malformed& what);
   void EndStream(ResetReason reason);
   bool StartTunnel(const ResponseHead& head, WireFields* wire);
   void StartBody(const ResponseHead& head, bool end, WireFields* wire);
@@ -210,8 +215,9 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
 Failure Server::StartRequest(RequestHead* head, const ParsedHead& parsed, Framing* framing) {
   head->method = parsed.method;
   http10_ = parsed.major == 1 && parsed.minor == 0;
-  if (parsed.major == 0 || (http10_ && !options_.accept_http_10)) return {426, "low_version"};
-  if (parsed.major != 1 || parsed.minor > 1 || parsed.method == "PRI") return kBadRequest;
+  if (parsed.method == "PRI") return kBadRequest;
+  if (parsed.major != 1 || parsed.minor > 1 || (http10_ && !options_.accept_http_10))
+    return kLowVersion;
   head->version = http10_ ? Protocol::kHttp10 : Protocol::kHttp11;
   head_request_ = head->method == "HEAD";
   connect_ = head->method == "CONNECT";
@@ -247,7 +253,11 @@ bool Server::ReadBody(base::Buffer& in, Failure* failure) {
   Trailers trailers;
   const size_t before = in.size();
   const BodyReader::Result result = body_.Read(in, options_, &data, &trailers, failure);
-  if (result == BodyReader::Result::kBroken) return false;
+  if (result == BodyReader::Result::kBroken) {
+    // The body was whole, its trailers are not.
+    if (body_.in_trailers() && !data.empty()) receiver_->OnBody(data, false);
+    return false;
+  }
   const bool progress = in.size() != before;
   const bool ended = result == BodyReader::Result::kEnd;
   const bool tunnel = connect_ || !upgrade_.empty();
@@ -298,12 +308,27 @@ void Server::OnEof() {
 }
 
 absl::Status Server::Fail(const Failure& failure) {
-  if (response_ != Response::kBody) {
-    AppendErrorReply(failure.status, out_);
-    NoteOutput();
+  const Malformed what{.status = failure.status, .details = failure.detail};
+  if (state_ == State::kHead) {
+    Refuse(what);
+  } else {
+    state_ = State::kDone;
+    keep_alive_ = false;
+    if (receiver_ != nullptr) receiver_->OnMalformed(what);
   }
   EndStream(ResetReason::kProtocolError);
   return absl::InvalidArgumentError(failure.detail);
+}
+
+// A stream of the moment, for the answer to what never became a request.
+void Server::Refuse(const Malformed& what) {
+  state_ = State::kDone;
+  response_ = Response::kHead;
+  keep_alive_ = head_request_ = connect_ = http10_ = false;
+  upgrade_.clear();
+  body_.Start({});
+  events_->OnMalformed(this, what);
+  response_ = Response::kNone;
 }
 
 void Server::EndStream(ResetReason reason) {
@@ -328,6 +353,7 @@ void Server::SendHead(const ResponseHead& head, bool end) {
     return NoteOutput();
   }
   if (!StartTunnel(head, &wire)) StartBody(head, end, &wire);
+  wire.http10 = http10_;
   AppendResponseHead(head, wire, out_);
   NoteOutput();
   response_ = Response::kBody;

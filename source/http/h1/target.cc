@@ -71,12 +71,12 @@ Failure ReadTarget(absl::string_view target, const Options& options, RequestHead
     head->authority = target;
     return {};
   }
-  // A request with an absolute target must have a host field all the same.
-  if (host.empty()) return {400, "missing_host_header"};
-  if (!ValidAuthority(host)) return {400, "invalid_authority"};
+  // A request with an absolute target must have a host field all the same. Without one it is a
+  // request, but not one to be served: that is for the receiver to say.
+  if (!host.empty() && !ValidAuthority(host)) return {400, "http.invalid_authority"};
   head->authority = host;
   head->path = target;
-  if (target[0] == '/') return {};
+  if (target[0] == '/' || host.empty()) return {};
   if (target == "*") return head->method == "OPTIONS" ? Failure{} : kInvalidUrl;
   return ReadAbsolute(target, options, head);
 }

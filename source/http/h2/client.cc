@@ -1,8 +1,10 @@
 // HTTP/2, the side that sends requests.
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "source/http/h2/codec.h"
 #include "source/http/h2/pool.h"
 #include "source/http/h2/session.h"
@@ -35,7 +37,7 @@ class Response final : public StreamState, public ClientStream {
 
  private:
   void Deliver() override;
-  bool TakeBlock(FieldBlock block) override;
+  absl::string_view TakeBlock(FieldBlock block) override;
   void Forget() override { receiver_ = nullptr; }
   StreamEvents* receiver() override { return receiver_; }
   void ForgetIfOver() {
@@ -56,16 +58,18 @@ void Response::End() {
   final_head_ = upgrade_ = false;
 }
 
-bool Response::TakeBlock(FieldBlock block) {
-  if (final_head_ || block.status < 100 || block.status > 599) return false;
+absl::string_view Response::TakeBlock(FieldBlock block) {
+  constexpr absl::string_view kViolation = "http2.violation.of.messaging.rule";
+  if (final_head_ || block.status < 100 || block.status > 599) return kViolation;
   ResponseHead head;
   head.status = upgrade_ && block.status == 200 ? 101 : block.status;
   head.version = Protocol::kHttp2;
   head.headers = std::move(block.headers);
   final_head_ = block.status >= 200;
-  if (!final_head_ && (block.status == 101 || ++informational_ > kMaxInformational)) return false;
+  if (!final_head_ && (block.status == 101 || ++informational_ > kMaxInformational))
+    return kViolation;
   heads_.push_back(std::move(head));
-  return true;
+  return "";
 }
 
 void Response::Deliver() {
@@ -97,7 +101,8 @@ void Response::SendHead(const RequestHead& head, bool end) {
   const bool connect = !upgrade_ && head.method == "CONNECT";
   FieldList fields;
   fields.Add(":method", upgrade_ ? "CONNECT" : head.method);
-  if (upgrade_) fields.Add(":protocol", head.protocol);
+  const std::string protocol = upgrade_ ? absl::AsciiStrToLower(head.protocol) : "";
+  if (upgrade_) fields.Add(":protocol", protocol);
   if (!connect) {
     fields.Add(":scheme", head.scheme.empty() ? "http" : head.scheme);
     fields.Add(":path", head.path.empty() ? "/" : head.path);

@@ -26,14 +26,17 @@ class Request final : public StreamState, public ServerStream {
     SendLast(trailers);
     Forget();
   }
-  void Reset(ResetReason reason) override { ResetNow(reason); }
+  void Reset(ResetReason reason) override {
+    SendPending();
+    ResetNow(reason);
+  }
   void Consumed(size_t bytes) override { Credit(bytes); }
   size_t Pending() const override { return pending(); }
   void SetReading(bool) override {}
 
  private:
   void Deliver() override;
-  bool TakeBlock(FieldBlock block) override;
+  absl::string_view TakeBlock(FieldBlock block) override;
   void Forget() override {
     receiver_ = nullptr;
     over_ = true;
@@ -56,8 +59,8 @@ void Request::End() {
   head_ready_ = announced_ = over_ = upgrade_ = false;
 }
 
-bool Request::TakeBlock(FieldBlock block) {
-  if (head_ready_) return false;
+absl::string_view Request::TakeBlock(FieldBlock block) {
+  if (head_ready_) return "http2.violation.of.messaging.rule";
   head_ready_ = true;
   head_.headers = std::move(block.headers);
   if (block.authority.empty()) block.authority = head_.headers.Get(HeaderId::kHost).value_or("");
@@ -72,10 +75,18 @@ bool Request::TakeBlock(FieldBlock block) {
     head_.method = "GET";
     head_.protocol = head_.headers.arena().Copy(absl::AsciiStrToLower(block.protocol));
   }
-  return ValidAuthority(head_.authority);
+  return ValidAuthority(head_.authority) ? "" : "http2.invalid.header.field";
 }
 
 void Request::Deliver() {
+  if (!malformed_.details.empty()) {
+    const Malformed what = std::exchange(malformed_, {});
+    if (!std::exchange(announced_, true)) {
+      over_ = true;
+      return events_->OnMalformed(nullptr, what);
+    }
+    if (receiver_ != nullptr) receiver_->OnMalformed(what);
+  }
   if (!announced_) {
     if (!head_ready_ || reset_in_ || closed_) return;
     announced_ = true;
@@ -113,6 +124,8 @@ class Server final : public ServerCodec, private Session::Side {
       : events_(events), session_(options, /*client=*/false, out, this) {}
 
   absl::Status Feed(base::Buffer& in, bool eof) override { return session_.Feed(in, eof); }
+  bool ResetStalled() override { return session_.ResetStalled(); }
+  void GiveUp(const Malformed&) override {}
   void PrepareFlush() override { session_.PrepareFlush(); }
   void ResetAll(ResetReason reason) override { session_.ResetAll(reason); }
   void SendPing(uint64_t opaque) override { session_.SendPing(opaque); }

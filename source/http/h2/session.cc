@@ -123,6 +123,10 @@ void StreamState::ResetNow(ResetReason reason) {
   session_->NoteOutput();
 }
 
+void StreamState::SendPending() {
+  if (!pending_.empty() && !closed_ && !session_->dead()) session_->Flush();
+}
+
 void StreamState::Credit(size_t bytes) {
   bytes = std::min(bytes, unconsumed_);
   if (bytes == 0 || session_->dead()) return;
@@ -170,11 +174,13 @@ void StreamState::Recycle() {
   received_.Clear();
   trailers_in_.reset();
   reset_in_.reset();
+  malformed_ = {};
   unconsumed_ = 0;
   queued_ = remote_ended_ = end_told_ = closed_ = reset_by_peer_ = false;
   pending_.Clear();
   trailers_out_.reset();
   head_sent_ = local_end_ = data_submitted_ = deferred_ = blocked_ = tell_writable_ = false;
+  moved_ = false;
 }
 
 // ---- nghttp2's callbacks
@@ -351,16 +357,21 @@ absl::Status Session::Fail(absl::string_view detail, uint32_t goaway_code) {
   const absl::Status why = absl::InvalidArgumentError(detail);
   nghttp2_session_terminate_session(session_, goaway_code);
   Flush();
+  if (StreamState* const stream = std::exchange(abort_stream_, nullptr); stream != nullptr) {
+    stream->malformed_.details = detail;
+    Queue(stream);
+  }
   ResetAll(ResetReason::kConnectionClosed);
   failure_ = why;
   NoteOutput();
   return why;
 }
 
-int Session::Abort(absl::string_view detail, uint32_t code) {
+int Session::Abort(absl::string_view detail, uint32_t code, StreamState* stream) {
   if (abort_detail_.empty()) {
     abort_detail_ = detail;
     abort_code_ = code;
+    abort_stream_ = stream;
   }
   return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -440,6 +451,7 @@ void Session::Bury() {
 
 void Session::Remove(StreamState* stream) {
   if (current_ == stream) current_ = nullptr;
+  if (abort_stream_ == stream) abort_stream_ = nullptr;
   if (stream->queued_) ready_.erase(std::find(ready_.begin(), ready_.end(), stream));
   if (stream->previous_ != nullptr) stream->previous_->next_ = stream->next_;
   if (stream->next_ != nullptr) stream->next_->previous_ = stream->previous_;
@@ -500,6 +512,18 @@ void Session::OnOutWritable() {
     Queue(s);
   }
   Dispatch();
+}
+
+bool Session::ResetStalled() {
+  if (dead()) return false;
+  bool waiting = false;
+  for (StreamState* s = streams_; s != nullptr; s = s->next_) {
+    const bool orphan = s->local_end_ && s->receiver() == nullptr && !s->closed_;
+    if (!orphan || s->pending_.empty()) continue;
+    waiting = true;
+    if (!std::exchange(s->moved_, false)) s->ResetNow(ResetReason::kCancel);
+  }
+  return waiting;
 }
 
 void Session::Drain() {
@@ -584,6 +608,7 @@ int Session::SendDataFrame(StreamState* stream, const uint8_t* header, size_t le
   constexpr size_t kHeader = 9;
   out_->Append({reinterpret_cast<const char*>(header), kHeader});
   out_->Move(stream->pending_, length);
+  stream->moved_ = true;
   if (stream->blocked_ && stream->pending_.size() <= Stream::kLowPending) Queue(stream);
   return 0;
 }
@@ -662,9 +687,13 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
                      uint8_t) {
   if (current_ == nullptr) return 0;
   block_.bytes += name.size() + value.size();
-  if (++block_.count > options_.max_headers_count || block_.bytes > options_.max_headers_bytes) {
+  const bool too_large = block_.bytes > options_.max_headers_bytes;
+  if (++block_.count > options_.max_headers_count || too_large) {
     // nghttp2 resets the stream; a response's owner is told why.
     current_->reset_in_ = ResetReason::kTooLarge;
+    current_->malformed_ = {
+        .details = too_large ? "http2.header_list_size_too_large" : "http2.too_many_headers",
+        .kind = Malformed::Kind::kReset};
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   Arena& arena = block_.headers.arena();
@@ -686,6 +715,8 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
   if (id == HeaderId::kOther && !client_ && options_.underscores != Options::Underscores::kAllow &&
       absl::StrContains(name, '_')) {
     if (options_.underscores == Options::Underscores::kDrop) return 0;
+    current_->malformed_ = {.details = "http2.unexpected_underscore",
+                            .kind = Malformed::Kind::kReset};
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   block_.headers.AddView(id, id == HeaderId::kOther ? arena.Copy(name) : NameOf(id),
@@ -694,8 +725,10 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
 }
 
 int Session::OnInvalidField() {
-  if (options_.stream_error_on_invalid) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  return Abort("http2.invalid.header.field", NGHTTP2_PROTOCOL_ERROR);
+  constexpr absl::string_view kDetail = "http2.invalid.header.field";
+  if (!options_.stream_error_on_invalid) return Abort(kDetail, NGHTTP2_PROTOCOL_ERROR, current_);
+  if (current_ != nullptr) current_->malformed_.details = kDetail;
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 namespace {
@@ -721,9 +754,10 @@ int Session::OnHeadersEnd(const nghttp2_frame& frame) {
   const bool trailers = block_.status == 0 && block_.method.empty();
   if (trailers) {
     stream->trailers_in_ = std::move(block_.headers);
-  } else if (!stream->TakeBlock(std::exchange(block_, FieldBlock()))) {
-    if (!options_.stream_error_on_invalid)
-      return Abort("http2.violation.of.messaging.rule", NGHTTP2_PROTOCOL_ERROR);
+  } else if (const auto wrong = stream->TakeBlock(std::exchange(block_, FieldBlock()));
+             !wrong.empty()) {
+    if (!options_.stream_error_on_invalid) return Abort(wrong, NGHTTP2_PROTOCOL_ERROR, stream);
+    stream->malformed_.details = wrong;
     stream->reset_in_ = ResetReason::kProtocolError;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_PROTOCOL_ERROR);
   }
@@ -771,13 +805,16 @@ int Session::OnFrame(const nghttp2_frame& frame) {
   }
 }
 
-int Session::OnInvalidFrame(const nghttp2_frame&, int error) {
+int Session::OnInvalidFrame(const nghttp2_frame& frame, int error) {
   const bool messaging = error == NGHTTP2_ERR_HTTP_MESSAGING;
   if (!messaging && error != NGHTTP2_ERR_HTTP_HEADER)
     return 0;  // nghttp2 answers with RST_STREAM or GOAWAY itself
-  if (options_.stream_error_on_invalid) return 0;
-  return Abort(messaging ? "http2.violation.of.messaging.rule" : "http2.invalid.header.field",
-               NGHTTP2_PROTOCOL_ERROR);
+  const absl::string_view detail =
+      messaging ? "http2.violation.of.messaging.rule" : "http2.invalid.header.field";
+  StreamState* const stream = Find(frame.hd.stream_id);
+  if (!options_.stream_error_on_invalid) return Abort(detail, NGHTTP2_PROTOCOL_ERROR, stream);
+  if (stream != nullptr) stream->malformed_.details = detail;
+  return 0;
 }
 
 int Session::OnData(int32_t id, absl::string_view data) {

@@ -44,8 +44,9 @@ class StreamState {
 
   // Tells the receiver all that was noted. Called from Dispatch only.
   virtual void Deliver() = 0;
-  // A field block is whole. False: the stream is to be reset with PROTOCOL_ERROR.
-  virtual bool TakeBlock(FieldBlock block) = 0;
+  // A field block is whole. Empty: it is taken; else what is wrong (Malformed::details), and the
+  // stream is to be reset with PROTOCOL_ERROR.
+  virtual absl::string_view TakeBlock(FieldBlock block) = 0;
   // Drops the receiver: nothing is told any more.
   virtual void Forget() = 0;
   virtual StreamEvents* receiver() = 0;
@@ -53,6 +54,8 @@ class StreamState {
   void SendData(base::Buffer& data, bool end);
   void SendLast(const Trailers& trailers);
   void ResetNow(ResetReason reason);
+  // What the windows allow of what waits is on its way before anything that follows.
+  void SendPending();
   void Credit(size_t bytes);
   size_t pending() const { return pending_.size(); }
   int32_t h2_id() const { return id_; }
@@ -73,6 +76,7 @@ class StreamState {
   base::Buffer received_;
   std::optional<Trailers> trailers_in_;
   std::optional<ResetReason> reset_in_;
+  Malformed malformed_;    // details are empty while nothing is wrong
   size_t unconsumed_ = 0;  // body bytes without credit, told or not
   bool queued_ = false;    // in Session::ready_
   bool remote_ended_ = false;
@@ -89,6 +93,7 @@ class StreamState {
   bool deferred_ = false;       // nghttp2 waits for nghttp2_session_resume_data
   bool blocked_ = false;        // pending_ went above kLowPending: OnWritable is owed
   bool tell_writable_ = false;  // by the next Dispatch
+  bool moved_ = false;          // some of pending_ went, since ResetStalled looked
 };
 
 class Session {
@@ -117,6 +122,7 @@ class Session {
   void ResetAll(ResetReason reason);
   void SendPing(uint64_t opaque);
   void OnOutWritable();
+  bool ResetStalled();  // see ServerCodec
   // First a notice (servers), then the final GOAWAY.
   void Drain();
   bool finished() const;
@@ -166,7 +172,8 @@ class Session {
   ssize_t ReadData(StreamState* stream, size_t length, uint32_t* flags);
   int SendDataFrame(StreamState* stream, const uint8_t* header, size_t length);
 
-  int Abort(absl::string_view detail, uint32_t code);  // from a callback: ends the connection
+  // From a callback: ends the connection. `stream`, whose fault it was, may be null.
+  int Abort(absl::string_view detail, uint32_t code, StreamState* stream = nullptr);
   int OnHeadersEnd(const nghttp2_frame& frame);
   void CountClosed(const StreamState& stream);
   int EmptyFrame(bool empty);
@@ -189,6 +196,7 @@ class Session {
 
   absl::Status failure_;  // not OK: the connection is dead
   absl::string_view abort_detail_;
+  StreamState* abort_stream_ = nullptr;  // whose fault it was
   uint32_t abort_code_ = 0;
   bool dispatching_ = false;
   bool output_noted_ = false;

@@ -76,7 +76,14 @@ ask("header inverted, matches so fails", "/h/inv", "x-inv: ab", "x-always: 1")
 ask("header inverted, missing", "/h/inv", "x-always: 1")
 ask("header present", "/h/", "x-there:", "x-always: 1")
 ask("header absent", "/h/x")
-ask("header twice is joined", "/h/", "x-pick: one", "x-pick: two", "x-always: 1")
+ask("header twice, the first matches", "/h/", "x-pick: one", "x-pick: two", "x-always: 1")
+ask("header twice, the second matches", "/h/", "x-pick: two", "x-pick: one", "x-always: 1")
+ask("header twice, none matches", "/h/", "x-pick: two", "x-pick: three", "x-always: 1")
+ask("header with a list is one value", "/h/", "x-pick: one, two", "x-always: 1")
+ask("header twice, the range holds one", "/h/", "x-num: 50", "x-num: 15", "x-always: 1")
+ask("header twice inverted, one matches", "/h/inv", "x-inv: ab", "x-inv: b", "x-always: 1")
+ask("header twice inverted, none matches", "/h/inv", "x-inv: b", "x-inv: c", "x-always: 1")
+ask("accept twice is a list", "/h/accept", "accept: one", "accept: two", "x-always: 1")
 ask("query exact", "/q?a=1")
 ask("query exact among others", "/q?z=0&a=1&b")
 ask("query first value counts", "/q?a=2&a=1")
@@ -124,6 +131,9 @@ ask("rewrite host and append x-forwarded-host", "/w/xfh")
 ask("append to x-forwarded-host", "/w/xfh", "x-forwarded-host: first.test")
 ask("rewrite host by header", "/w/by-header", "x-new-host: from.header")
 ask("rewrite host by a missing header", "/w/by-header")
+ask("rewrite host to what it is", "/w/host/a", host="rewritten.test")
+ask("rewrite host with an original already", "/w/host/a", "x-envoy-original-host: first.test")
+ask("rewrite host from the edge", "/w/host/a", "x-envoy-original-host: first.test", to="edge")
 
 # Header mutation
 ask("headers add, overwrite, remove", "/append", "x-level: client", "x-append: one", "x-absent: here", "x-over: old",
@@ -131,6 +141,10 @@ ask("headers add, overwrite, remove", "/append", "x-level: client", "x-append: o
 ask("headers where nothing is there", "/append", host="headers.test")
 ask("headers overwrite if exists", "/append", "x-only-if: old", host="headers.test")
 ask("header formats", "/format", host="headers.test", method="PUT", body="abc")
+ask("headers of a reply instead of the origin's", "/refused", host="headers.test")
+ask("headers of a denial", "/append", "x-role: intruder", host="headers.test")
+ask("headers of a refused upgrade", "/append", "Connection: Upgrade", "Upgrade: chat", host="headers.test")
+ask("headers of a timeout", "/late", host="headers.test", script="wait:600+200")
 ask("headers of a direct response", "/direct", host="headers.test")
 ask("headers of a 404", "/none", host="headers.test")
 
@@ -206,6 +220,8 @@ ask("websocket refused by the origin", "/o/ws", "Connection: Upgrade", "Upgrade:
 ask("websocket where the route forbids it", "/o/nows", "Connection: Upgrade", "Upgrade: websocket")
 ask("websocket where nothing allows it", "/o/ws", "Connection: Upgrade", "Upgrade: websocket", to="edge")
 ask("another upgrade", "/o/other", "Connection: Upgrade", "Upgrade: chat")
+ask("websocket without a route", "/nothing", "Connection: Upgrade", "Upgrade: websocket")
+ask("another upgrade without a route", "/nothing", "Connection: Upgrade", "Upgrade: chat")
 ask("h2c upgrade is ignored", "/o/h2c", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
 ask("upgrade without connection", "/o/half", "Upgrade: websocket")
 ask("connection upgrade without upgrade", "/o/half", "Connection: Upgrade")
@@ -272,6 +288,7 @@ ask2("retry grpc unavailable in trailers is not seen", "/y/grpc", ("content-type
 ask("rbac denies a path", "/secret/x")
 ask("rbac denies a path with query", "/secret?x")
 ask("rbac denies a header", "/o/x", "x-role: intruder")
+ask("rbac denies a header that comes second", "/o/x", "x-role: friend", "x-role: intruder")
 ask("rbac lets others by", "/o/x", "x-role: intruders")
 ask("rbac for grpc", "/secret", "content-type: application/grpc", method="POST")
 ask("rbac is by path start", "/unguarded/secret")
@@ -378,6 +395,23 @@ for one, chunks in {
 raw("head above the limit", "GET /exact HTTP/1.1\r\nHost: any.test\r\n" + "x-big: " + "a" * 70000 + "\r\n\r\n")
 raw("path above the limit", "GET /" + "a" * 70000 + " HTTP/1.1\r\nHost: any.test\r\n\r\n")
 raw("101 headers", "GET /exact HTTP/1.1\r\nHost: any.test\r\n" + "x-a: 1\r\n" * 101 + "\r\n")
+raw("path with a control byte", "GET /exact\x01 HTTP/1.1\r\nHost: any.test\r\n\r\n")
+raw("path with DEL", "GET /exact\x7f HTTP/1.1\r\nHost: any.test\r\n\r\n")
+raw("path with a tab", "GET /exact\t HTTP/1.1\r\nHost: any.test\r\n\r\n")
+raw("DEL in a value", "GET /exact HTTP/1.1\r\nHost: any.test\r\nx-del: a\x7fb\r\n\r\n")
+raw("control byte in a name", "GET /exact HTTP/1.1\r\nHost: any.test\r\nx-\x01: a\r\n\r\n")
+raw("version of two digits", "GET /exact HTTP/1.10\r\nHost: any.test\r\n\r\n")
+raw("version of another protocol", "GET /exact ICE/1.1\r\nHost: any.test\r\n\r\n")
+raw("second request malformed", "GET /exact HTTP/1.1\r\nHost: any.test\r\n\r\nBREW /exact HTTP/1.1\r\nHost: any.test\r\n\r\n",
+    answers=2)
+raw("body malformed while the answer is awaited", "POST /o/x HTTP/1.1\r\nHost: any.test\r\nx-case: mb\r\nx-script: early+wait:300+200\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0.1, "zz\r\n")
+raw("body malformed in the answer", "POST /o/x HTTP/1.1\r\nHost: any.test\r\nx-case: ma\r\nx-script: early+half-body+wait:500\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0.2, "zz\r\n")
+raw("client leaves in its body", "POST /o/x HTTP/1.1\r\nHost: any.test\r\nx-case: lv\r\nContent-Length: 10\r\n\r\nabc", 0.1,
+    read=False, linger=0.05)
+ask("absolute URI, connection nominates host", "http://exact.test/abs", "Connection: host")
+ask("expectation in capitals", "/exact", "Expect: 100-CONTINUE", "content-length: 5", method="POST")
 raw("99 headers", "GET /exact HTTP/1.1\r\nHost: any.test\r\n" + "x-a: 1\r\n" * 98 + "\r\n")
 
 # The edge: remote address trusted, paths made plain, small limits
@@ -405,6 +439,18 @@ ask("edge refuses a big head", "/o/x", "x-big: " + "a" * 5000, to="edge")
 raw("edge refuses many headers", "GET /exact HTTP/1.1\r\nHost: any.test\r\n" + "x-a: 1\r\n" * 25 + "\r\n", to="edge")
 ask2("edge over HTTP/2", "/o/edge", to="edge")
 ask2("edge refuses underscores over HTTP/2", "/o/x", ("x_under", "1"), to="edge")
+
+# Clients by address that count as inside
+ask("inside: plain", "/o/x", to="inside")
+ask("inside: the proxy's own headers", "/o/x", "x-envoy-internal: false", "x-envoy-external-address: 9.9.9.9",
+    "x-envoy-retry-on: 5xx", "x-envoy-max-retries: 2", "x-envoy-upstream-rq-timeout-ms: 5000", "x-envoy-original-path: /x",
+    "x-request-id: mine", to="inside", script="503|503|200")
+ask("inside: x-forwarded-for", "/o/x", "x-forwarded-for: 10.0.0.5", "x-envoy-retry-on: 5xx", to="inside", script="503|200")
+ask("inside: require tls for external only", "/x", host="externaltls.test", to="inside")
+ask("behind: inside address", "/o/x", "x-forwarded-for: 10.0.0.5", "x-envoy-retry-on: 5xx", to="behind", script="503|200")
+ask("behind: outside address", "/o/x", "x-forwarded-for: 8.8.8.8", "x-envoy-retry-on: 5xx", to="behind", script="503|200")
+ask("behind: two addresses", "/o/x", "x-forwarded-for: 10.0.0.5, 10.0.0.6", "x-envoy-retry-on: 5xx", to="behind",
+    script="503|200")
 
 # One trusted hop, ids kept
 ask("hops: one address", "/o/x", "x-forwarded-for: 1.2.3.4", to="hops")
@@ -446,6 +492,8 @@ raw("whole: request timeout", "POST /o/x HTTP/1.1\r\nHost: any.test\r\nx-case: r
     linger=0.6)
 ask("whole: longest stream", "/o/x", script="wait:1200+200", to="whole", linger=0.6)
 ask("whole: no headers of the proxy", "/o/x", to="whole")
+ask("whole: no headers of the proxy, all of them", "/counted/x", to="whole")
+ask("whole: no headers of the proxy when full", "/full", to="whole")
 
 # HTTP/2
 ask2("h2: plain GET", "/o/x?y=1")
@@ -478,6 +526,10 @@ ask2("h2: client gives up", "/o/x", script="wait:400+200", reset_after=0.1)
 ask2("h2: host field instead of authority", "/exact",
      ("host", "any.test"), pseudo=[(":method", "GET"), (":path", "/exact"), (":scheme", "http")])
 ask2("h2: both host and authority", "/o/x", ("host", "other.test"))
+ask2("h2: neither host nor authority", "/exact", pseudo=[(":method", "GET"), (":path", "/exact"), (":scheme", "http")])
+ask2("h2: header twice, the second matches", "/h/", ("x-pick", "two"), ("x-pick", "one"), ("x-always", "1"))
+ask2("h2: 101 headers", "/exact", *[("x-a", "1")] * 101)
+ask2("h2: head above the limit", "/exact", *[("x-big", "a" * 10000)] * 7)
 ask2("h2: upper-case name", "/o/x", ("X-Upper", "1"))
 ask2("h2: connection header", "/o/x", ("connection", "close"))
 ask2("h2: te gzip", "/o/x", ("te", "gzip"))
@@ -525,9 +577,10 @@ REPLIES = {name: text.replace("\n", "\r\n").encode("latin-1") for name, text in 
 # What heddle-proxy answers (statuses) where docs/differences_from_envoy.md leaves a row out altogether.
 OURS = {
     **{name: [400] for name in (
-        "two hosts", "tab for space", "two spaces", "HTTP/0.9", "all LF line ends", "bare CR line ends", "smuggling: bare LF lines",
+        "two hosts", "tab for space", "path with a tab", "absolute URI, connection nominates host", "two spaces", "HTTP/0.9", "all LF line ends", "bare CR line ends", "smuggling: bare LF lines",
         "smuggling: CR in a value", "smuggling: connection nominates content-length", "chunks: junk after the size",
         "chunks: data too long", "old: HTTP/1.0 chunked", "empty host", "absolute URI of https", "edge above the root")},
     "three requests, the first slow": [200, 200, 404],
     "origin sends 101 unasked": [502],
+    "accept twice is a list": [200],
 }

@@ -22,7 +22,7 @@ from report import Report
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from rows import OURS, REPLIES, ROWS  # noqa: E402
 
-LISTENERS = ("main", "edge", "hops", "old", "hasty", "whole")
+LISTENERS = ("main", "edge", "inside", "behind", "hops", "old", "hasty", "whole")
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "table.yaml")
 DIFFERENCES = os.path.join(ROOT, "docs/differences_from_envoy.md")
 FIELDS = ("code", "flags", "details", "protocol", "method", "path", "route", "cluster", "attempts", "received", "sent",
@@ -89,6 +89,11 @@ def headers(fields, row):
                   key=lambda field: field[0])
 
 
+def plain(value):
+    """What came behind the answers, without its time."""
+    return re.sub(rb"\ndate: [^\r]*", b"\ndate: *", value) if isinstance(value, bytes) else value
+
+
 def comparable(row, got, log):
     """What is compared of one row. Requests that the origin got only a part of are left out: how much of a head goes on
     before its body turns out wrong is a matter of reads. So is the time left for a second attempt. An HTTP/2 connection
@@ -101,7 +106,7 @@ def comparable(row, got, log):
         "answers": [{**answer, "headers": headers(answer["headers"], row)} for answer in got["answers"]],
         "interim": got["interim"],
         "closed": got["closed"] or got.get("goaway") is not None,
-        "ended": {key: got.get(key) for key in ("reset", "timeout", "unreadable", "left") if got.get(key)},
+        "ended": {key: plain(got[key]) for key in ("reset", "timeout", "unreadable", "left") if got.get(key)},
         "origin": attempts,
         "log": log.get(got["source"], []),
     }
