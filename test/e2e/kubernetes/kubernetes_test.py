@@ -6,6 +6,7 @@ usage: kubernetes_test.py HEDDLE_PROXY HEDDLE_CONTROL HEDDLECTL BOOKSHOP [TEST..
 import json
 import os
 import sys
+import threading
 import time
 
 from report import Report
@@ -197,6 +198,51 @@ def leader_lost(mesh):
     mesh.control_ready()
 
 
+def watches_cut(mesh):
+    """Each connection of heddle-control to the API server is cut every second for a while: what changes meanwhile arrives."""
+    load = mesh.load(600)
+    stopped = threading.Event()
+
+    def cut():
+        while not stopped.wait(1.0):
+            for item in mesh.pods(SYSTEM):
+                mesh.runner.cut(SYSTEM, item["metadata"]["name"], 443)
+    thread = threading.Thread(target=cut, daemon=True)
+    thread.start()
+    try:
+        for v1, v2, wanted in ((0, 100, "v2"), (100, 0, "v1"), (0, 100, "v2")):
+            mesh.weights(v1, v2)
+            mesh.until(f"only {wanted}", lambda wanted=wanted: all(
+                mesh.shop()["catalog"]["reviews"]["version"] == wanted for _ in range(5)))
+        mesh.cluster.kubectl("-n", SHOP, "rollout", "restart", "deployment", "reviews-v2")
+        mesh.cluster.kubectl("-n", SHOP, "rollout", "status", "deployment", "reviews-v2", "--timeout=180s")
+    finally:
+        stopped.set()
+        thread.join()
+    load.none_failed()
+    mesh.weights(95, 5)
+
+
+def token_revoked(mesh):
+    """heddle-control's service account is made anew: its old token is refused; with the new file it goes on, not restarted."""
+    before = {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["restartCount"] for p in mesh.pods(SYSTEM)}
+    account = mesh.api.get(f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/heddle-control")
+    mesh.api.delete(f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/heddle-control")
+    mesh.api.create(f"/api/v1/namespaces/{SYSTEM}/serviceaccounts", {
+        "metadata": {key: account["metadata"][key] for key in ("name", "labels") if key in account["metadata"]}})
+    mesh.runner.token_life = 0
+    time.sleep(3)
+    mesh.runner.token_life = 10**9
+    for item in mesh.pods(SYSTEM):
+        mesh.runner.cut(SYSTEM, item["metadata"]["name"], 443)
+    mesh.weights(0, 100)
+    mesh.until("the change to arrive", lambda: all(mesh.shop()["catalog"]["reviews"]["version"] == "v2" for _ in range(5)), 150)
+    mesh.weights(95, 5)
+    mesh.until("status written with the new token", lambda: mesh.condition(ROUTE, "Accepted"), 150)
+    after = {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["restartCount"] for p in mesh.pods(SYSTEM)}
+    need(before == after, f"heddle-control was restarted: {before} {after}")
+
+
 def heddlectl_sees(mesh):
     text = mesh.heddlectl("status")
     for item in mesh.pods(SHOP):
@@ -227,6 +273,8 @@ TESTS = [
     ("rolling update and scale-down under load", rolling_update),
     ("a Job with a sidecar completes", job),
     ("leader lost and another elected", leader_lost),
+    ("watches cut every second", watches_cut),
+    ("heddle-control's token revoked and replaced", token_revoked),
     ("control plane, API server and etcd killed under load", everything_killed),
     ("without a control plane: closed for the mesh, open for the rest", webhook_down),
     ("heddlectl uninstall", uninstalled),

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import subprocess
 import threading
 import time
 
@@ -91,6 +92,12 @@ class PodRunner:
         path = self.find(namespace, name).container(container).log_path(previous)
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def cut(self, namespace, name, port):
+        """Ends the pod's connections to that port as a broken network would: both sides see a reset."""
+        pod = self.find(namespace, name)
+        inside = ["ip", "netns", "exec", pod.network.name] if pod.network else []
+        subprocess.run([*inside, "ss", "-K", "dport", "=", str(port)], capture_output=True, check=False)
 
     def listed(self, namespace, selector=""):
         """The API's pods with that label selector."""
