@@ -183,7 +183,8 @@ class Load:
     def __init__(self, mesh, seconds, url, rate):
         self.outcome = None
         pod = mesh.pod(VISITORS, "app=visitor")
-        argv = ["/usr/local/bin/bookshop", "load", "--url", url, "--rate", str(rate), "--seconds", str(seconds), "--connections", "4"]
+        argv = ["/usr/local/bin/bookshop", "load", "--url", url, "--host", url.split("/")[2], "--rate", str(rate),
+                "--seconds", str(seconds), "--connections", "4"]
         self.argv, self.mesh, self.pod = argv, mesh, pod
         self.thread = threading.Thread(target=self._run, args=(seconds + 60,), daemon=True)
         self.thread.start()
