@@ -1,10 +1,13 @@
 """Heddle on a real cluster: install, label, deploy the bookshop; then each promise is one test, in the order of a mesh's life.
 
-usage: kubernetes_test.py HEDDLE_PROXY HEDDLE_CONTROL HEDDLECTL BOOKSHOP [TEST...]
+usage: kubernetes_test.py HEDDLE_PROXY HEDDLE_CONTROL HEDDLECTL BOOKSHOP [--stay] [TEST...]
+
+--stay gives a shell in the cluster at the end, with kubectl and heddlectl, and leaves out the last test, which uninstalls.
 """
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -289,10 +292,11 @@ def main():
         os.environ["HEDDLE_GATEWAY_API"] = find_peer("gateway-api")
     world.enter()
     report = Report()
-    only = sys.argv[5:]
+    stay = "--stay" in sys.argv
+    only = [name for name in sys.argv[5:] if name != "--stay"]
     with Mesh(programs) as mesh:
         for name, test in TESTS:
-            if only and test.__name__ not in only:
+            if (only and test.__name__ not in only) or (stay and test is uninstalled):
                 continue
             began = time.monotonic()
             report.run(name, lambda test=test: test(mesh))
@@ -303,6 +307,9 @@ def main():
         if report.failed:
             for namespace in (SYSTEM, SHOP, VISITORS):
                 print(mesh.runner.describe(namespace))
+        if stay:
+            print("A shell in the cluster: kubectl -n bookshop get pods; heddlectl status. Its end ends the cluster.")
+            subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=mesh.environment(), check=False)
     return report.end()
 
 

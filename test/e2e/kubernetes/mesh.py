@@ -68,6 +68,7 @@ def images(programs):
     echo = os.path.realpath(os.path.join(os.path.dirname(__file__), "echo.py"))
     bookshop = ours("bookshop", "1000")
     return {"heddle/heddle-control": ours("heddle-control", "1338"), "heddle/heddle-proxy": ours("heddle-proxy", "1337"),
+            "heddle-proxy": ours("heddle-proxy", "1337"),
             "bookshop": bookshop, "redis": Image(["/usr/bin/redis-server"], user="1000", workdir="/tmp"),
             "sh": Image(["/bin/sh", "-c"], files=bookshop.files, user="1000"),
             "gcr.io/k8s-staging-gateway-api/echo-advanced": Image(
@@ -95,10 +96,14 @@ class Mesh:
 
     def heddlectl(self, *argv, check=True):
         """Standard output; Wrong when it fails and check is set."""
-        done = subprocess.run([self.programs["heddlectl"], *argv], capture_output=True, text=True, check=False, env={
-            **os.environ, "KUBECONFIG": self.cluster.kubeconfig, "PATH": os.path.dirname(self.cluster.program("kubectl")) + ":" + os.environ["PATH"]})
+        done = subprocess.run([self.programs["heddlectl"], *argv], capture_output=True, text=True, check=False, env=self.environment())
         need(not check or done.returncode == 0, lambda: f"heddlectl {' '.join(argv)}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
         return done.stdout
+
+    def environment(self):
+        """With which kubectl and heddlectl are found and find the cluster."""
+        folders = [os.path.dirname(path) for path in (self.cluster.program("kubectl"), os.path.realpath(self.programs["heddlectl"]))]
+        return {**os.environ, "KUBECONFIG": self.cluster.kubeconfig, "PATH": ":".join([*folders, os.environ["PATH"]])}
 
     # --- installing -----------------------------------------------------------------------------
 
