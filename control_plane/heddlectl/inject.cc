@@ -150,7 +150,8 @@ Command InjectCommand() {
       "their comments. Pods whose label heddle.dev/inject is \"false\" and pods on the node's "
       "network stay as they are.\n"
       "Doing it twice is doing it once. Annotations and settings: docs/injection.md.",
-      {{"values", "FILE", "Settings of the install, as heddle-control's --injection."},
+      {{"file", "FILE", "What to inject; may be repeated.", {}, "f"},
+       {"values", "FILE", "Settings of the install, as heddle-control's --injection."},
        {"set", "KEY=VALUE", "One setting over those; may be repeated."},
        {"remove", "", "Take the sidecar out instead."},
        {"annotations", "", "Print what pod annotations there are, and nothing else."},
