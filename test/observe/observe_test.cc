@@ -54,7 +54,7 @@ std::string Line(absl::string_view format, const AccessRecord& record) {
 TEST_CASE("the default format is Envoy's") {
   Sample sample;
   CHECK(Line(kDefaultFormat, sample.record) ==
-        "[2023-11-14T22:13:20.123Z] \"GET /books/1?x=1 HTTP/1.1\" 503 UF,URX 12 34 25 7 \"-\" "
+        "[2023-11-14T22:13:20.123Z] \"GET /books/1?x=1 HTTP/1.1\" 503 URX,UF 12 34 25 7 \"-\" "
         "\"curl \"quoted\" line\" \"-\" \"catalog\" \"10.0.0.1:80\"\n");
 }
 
