@@ -293,6 +293,14 @@ std::vector<RootInfo> CertificateAuthority::Roots() const {
   return out;
 }
 
+absl::Status CertificateAuthority::Reload(absl::Time now) {
+  absl::MutexLock rotating(&rotation_);
+  HEDDLE_ASSIGN_OR_RETURN(auto state, Load(now));
+  absl::MutexLock lock(&mutex_);
+  state_ = std::move(state);
+  return absl::OkStatus();
+}
+
 absl::Status CertificateAuthority::PrepareRoot(absl::Time now) {
   absl::MutexLock rotating(&rotation_);
   HEDDLE_ASSIGN_OR_RETURN(const KeyPtr key, LoadOrCreateKey(Path("ca.next.key")));

@@ -80,6 +80,8 @@ class CertificateAuthority {
   const CaOptions& options() const { return options_; }
   std::string bundle_path() const { return options_.dir + "/ca.crt"; }
 
+  // Takes up files that somebody else changed (ca_secret.h).
+  absl::Status Reload(absl::Time now);
   absl::Status PrepareRoot(absl::Time now);
   absl::Status ActivateRoot();
   absl::Status RetireRoots();

@@ -11,8 +11,11 @@
 #include "absl/strings/strip.h"
 #include "heddle/v1/authorization_policy.pb.h"
 #include "heddle/v1/backend_policy.pb.h"
+#include "heddle/v1/endpoint_slice.pb.h"
+#include "heddle/v1/grpc_route.pb.h"
 #include "heddle/v1/http_route.pb.h"
 #include "heddle/v1/mesh_config.pb.h"
+#include "heddle/v1/reference_grant.pb.h"
 #include "heddle/v1/service.pb.h"
 #include "heddle/v1/workload.pb.h"
 #include "heddle/v1/workload_policy.pb.h"
@@ -33,7 +36,7 @@ struct KindEntry {
   std::shared_ptr<google::protobuf::Message> (*make)();
 };
 
-constexpr std::array<KindEntry, 7> kKinds = {{
+constexpr std::array<KindEntry, 10> kKinds = {{
     {Kind::kService, Make<v1::Service>},
     {Kind::kHttpRoute, Make<v1::HTTPRoute>},
     {Kind::kWorkload, Make<v1::Workload>},
@@ -41,6 +44,9 @@ constexpr std::array<KindEntry, 7> kKinds = {{
     {Kind::kBackendPolicy, Make<v1::BackendPolicy>},
     {Kind::kAuthorizationPolicy, Make<v1::AuthorizationPolicy>},
     {Kind::kWorkloadPolicy, Make<v1::WorkloadPolicy>},
+    {Kind::kEndpointSlice, Make<v1::EndpointSlice>},
+    {Kind::kGrpcRoute, Make<v1::GRPCRoute>},
+    {Kind::kReferenceGrant, Make<v1::ReferenceGrant>},
 }};
 
 // "<file>:12: spec.x: why" as its parts.

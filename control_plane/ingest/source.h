@@ -27,13 +27,14 @@ struct Update {
 
 class Source {
  public:
-  // On the source's thread (the first one on Start's); must not block for long, and must not
-  // destroy the source.
+  // On the source's thread (of a directory, the first time on Start's); must not block for long,
+  // and must not destroy the source.
   using Callback = std::function<void(Update)>;
 
   virtual ~Source() = default;
-  // Reads everything, then calls back once, before it returns, and afterwards after each change of
-  // the world or of the problems. Fails when there is nothing to watch (no such directory).
+  // Calls back once everything is read, and afterwards after each change of the world or of the
+  // problems. A directory is read before this returns, and it fails when there is none; a cluster
+  // is read as soon as it answers.
   virtual absl::Status Start(Callback callback) = 0;
   // Returns after the last callback has. Destruction stops too.
   virtual void Stop() = 0;

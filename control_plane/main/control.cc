@@ -1,6 +1,8 @@
 #include "control_plane/main/control.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -8,11 +10,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "control_plane/identity/ca.h"
+#include "control_plane/identity/ca_secret.h"
 #include "control_plane/identity/files.h"
 #include "control_plane/identity/serving.h"
 #include "control_plane/identity/token.h"
+#include "control_plane/identity/token_review.h"
 #include "control_plane/ingest/file_source.h"
+#include "control_plane/ingest/kubernetes_source.h"
+#include "control_plane/kube/client.h"
+#include "control_plane/kube/config.h"
+#include "control_plane/kube/lease.h"
 #include "control_plane/serve/auth.h"
 #include "control_plane/serve/certificates.h"
 #include "control_plane/serve/grpc_forward.h"
@@ -20,6 +30,7 @@
 #include "control_plane/serve/hub.h"
 #include "control_plane/status/admin.h"
 #include "control_plane/status/http_server.h"
+#include "control_plane/status/steward.h"
 #include "control_plane/status/version.h"
 #include "control_plane/trace/store.h"
 #include "source/base/clock.h"
@@ -31,6 +42,10 @@ namespace heddle::control {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(250);
+// Another replica's step of a root rotation is seen this soon.
+constexpr absl::Duration kLookAtCa = absl::Seconds(10);
+// A pod begins before its API server's address works, now and then.
+constexpr absl::Duration kWaitForApiServer = absl::Minutes(1);
 
 bool IsIp(const std::string& text) {
   unsigned char buffer[sizeof(in6_addr)];
@@ -45,6 +60,11 @@ absl::StatusOr<identity::ServerNames> NamesOf(const Options& options, const std:
                                     "heddle-control.heddle-system.svc", "localhost"},
                             .ip = {"127.0.0.1", "::1"}};
   std::vector<std::string> more = options.names;
+  if (options.in_cluster()) {
+    const std::string service = absl::StrCat("heddle-control.", options.system_namespace);
+    for (const char* end : {"", ".svc", ".svc.cluster.local"})
+      more.push_back(absl::StrCat(service, end));
+  }
   if (!IsWildcard(host) && host != "127.0.0.1" && host != "::1" && host != "localhost")
     more.push_back(host);
   for (const std::string& name : more) {
@@ -65,6 +85,12 @@ absl::StatusOr<identity::ServerNames> NamesOf(const Options& options, const std:
 struct Control::Parts {
   Options options;
   absl::Time started;
+  // In a cluster only.
+  std::unique_ptr<kube::Client> cluster;
+  std::optional<identity::CaSecret> ca_secret;
+  std::optional<identity::TokenReviewer> reviewer;
+  std::optional<kube::Election> election;
+
   std::optional<identity::DirectoryLock> lock;
   std::unique_ptr<identity::CertificateAuthority> ca;
   std::optional<identity::TokenKey> tokens;
@@ -77,7 +103,9 @@ struct Control::Parts {
   std::optional<serve::TraceForwarder> forwarder;
   std::unique_ptr<serve::GrpcServer> grpc;
   std::unique_ptr<ingest::Source> source;
-  std::unique_ptr<status::HttpServer> admin;
+  ingest::KubernetesSource* kubernetes = nullptr;  // `source`, in a cluster
+  std::optional<status::Steward> steward;
+  std::unique_ptr<status::HttpServer> admin, health;
 
   event::Loop ticks;
   std::optional<event::Timer> timer;
@@ -88,24 +116,57 @@ struct Control::Parts {
   uint64_t generation ABSL_GUARDED_BY(mutex) = 0;
   std::vector<model::Problem> problems ABSL_GUARDED_BY(mutex);
   absl::Time serving_not_after ABSL_GUARDED_BY(mutex);
+  std::thread ca_watch;  // in a cluster
+  absl::Mutex ca_mutex;  // one step of a rotation, or one look at the Secret, at a time
+  bool ca_over ABSL_GUARDED_BY(ca_mutex) = false;
 
+  absl::Status StartCluster();
   absl::Status StartIdentity();
   absl::Status StartServing();
   absl::Status StartSource();
   absl::Status StartAdmin();
+  absl::Status StartHealth();
+  void StartStewardship();
+  void WatchCa();
   void StartTicking();
   void OnUpdate(ingest::Update update);
   void Tick();
   absl::StatusOr<std::string> Rotate(const std::string& root_step);
+  absl::StatusOr<std::string> RotateFiles(const std::string& root_step);
+  status::Steward::Wanted Wanted();
   absl::StatusOr<std::string> ExportTraces(const serve::Peer& peer, const std::string& request);
   status::Overview MakeOverview() const;
   std::string advertised() const;
 };
 
+absl::Status Control::Parts::StartCluster() {
+  if (!options.in_cluster()) return absl::OkStatus();
+  HEDDLE_ASSIGN_OR_RETURN(kube::ClusterConfig config,
+                          options.kubernetes
+                              ? kube::InCluster()
+                              : kube::FromKubeconfig(options.kubeconfig, options.context));
+  HEDDLE_ASSIGN_OR_RETURN(cluster, kube::Client::Start(std::move(config), {}));
+  return absl::OkStatus();
+}
+
 absl::Status Control::Parts::StartIdentity() {
   HEDDLE_RETURN_IF_ERROR(identity::PrepareStateDir(options.state_dir));
   HEDDLE_ASSIGN_OR_RETURN(auto taken, identity::DirectoryLock::Take(options.state_dir + "/lock"));
   lock.emplace(std::move(taken));
+  if (cluster != nullptr) {
+    reviewer.emplace(*cluster, options.trust_domain);
+    ca_secret.emplace(*cluster, identity::CaSecretOptions{.ns = options.system_namespace,
+                                                          .dir = options.state_dir,
+                                                          .trust_domain = options.trust_domain});
+    const absl::Time until = absl::Now() + kWaitForApiServer;
+    absl::Status adopted = ca_secret->Adopt(absl::Now());
+    while (!adopted.ok() && absl::IsUnavailable(adopted) && absl::Now() < until) {
+      HEDDLE_LOG(kWarning, "identity") << "the CA's Secret: " << adopted.message();
+      absl::SleepFor(absl::Seconds(1));
+      adopted = ca_secret->Adopt(absl::Now());
+    }
+    HEDDLE_RETURN_IF_ERROR(adopted);
+  }
   HEDDLE_ASSIGN_OR_RETURN(
       ca, identity::CertificateAuthority::Open(
               {.dir = options.state_dir, .trust_domain = options.trust_domain}, absl::Now()));
@@ -126,7 +187,15 @@ absl::Status Control::Parts::StartServing() {
   HEDDLE_ASSIGN_OR_RETURN(secrets, serve::Secrets::Open(*ca, absl::Now()));
   hub.emplace(serve::HubOptions{.max_streams = static_cast<size_t>(options.max_streams)}, *secrets,
               base::SystemClock());
-  authenticator.emplace(*tokens, options.trust_domain);
+  serve::Authenticator::Review review;
+  if (reviewer.has_value())
+    review = [this](absl::string_view token,
+                    absl::Time now) -> absl::StatusOr<serve::Authenticator::TokenProof> {
+      HEDDLE_ASSIGN_OR_RETURN(identity::ReviewedToken reviewed, reviewer->Review(token, now));
+      return serve::Authenticator::TokenProof{.id = std::move(reviewed.id),
+                                              .expires = reviewed.expires};
+    };
+  authenticator.emplace(*tokens, options.trust_domain, std::move(review));
   certificates.emplace(*ca, *hub);
   traces.emplace(trace::StoreOptions{.max_spans = static_cast<size_t>(options.trace_spans),
                                      .max_bytes = static_cast<size_t>(options.trace_mib) << 20});
@@ -159,7 +228,10 @@ std::string Control::Parts::advertised() const {
   if (!options.advertise.empty()) return options.advertise;
   std::string host;
   int port = 0;
-  if (!status::SplitHostPort(options.listen, &host, &port).ok() || IsWildcard(host)) return "";
+  if (!status::SplitHostPort(options.listen, &host, &port).ok()) return "";
+  if (options.kubernetes)
+    return absl::StrCat("heddle-control.", options.system_namespace, ".svc:", grpc->port());
+  if (IsWildcard(host)) return "";
   return absl::StrCat(host, ":", grpc->port());
 }
 
@@ -171,7 +243,13 @@ absl::Status Control::Parts::StartSource() {
     HEDDLE_RETURN_IF_ERROR(status::SplitHostPort(address, &host, &port));
     world.control_address = model::HostPort{.host = host, .port = static_cast<uint16_t>(port)};
   }
-  source = ingest::MakeFileSource({.directory = options.config, .world = std::move(world)});
+  if (cluster != nullptr) {
+    auto watched = ingest::KubernetesSource::Make(*cluster, {.world = std::move(world)});
+    kubernetes = watched.get();
+    source = std::move(watched);
+  } else {
+    source = ingest::MakeFileSource({.directory = options.config, .world = std::move(world)});
+  }
   return source->Start([this](ingest::Update update) { OnUpdate(std::move(update)); });
 }
 
@@ -206,6 +284,79 @@ absl::Status Control::Parts::StartAdmin() {
   return absl::OkStatus();
 }
 
+absl::Status Control::Parts::StartHealth() {
+  if (options.health_address.empty()) return absl::OkStatus();
+  HEDDLE_ASSIGN_OR_RETURN(
+      health,
+      status::HttpServer::Start(options.health_address, [this](const status::HttpRequest& request) {
+        status::HttpReply reply;
+        if (request.path == "/livez") {
+          reply.body = "ok\n";
+        } else if (request.path != "/readyz") {
+          reply.code = 404;
+          reply.body = "/livez, /readyz\n";
+        } else if (hub->world() != nullptr) {
+          reply.body = "ok\n";
+        } else {
+          reply.code = 503;
+          reply.body = "the configuration was not read yet";
+          if (kubernetes != nullptr)
+            absl::StrAppend(&reply.body, "; waiting for ",
+                            absl::StrJoin(kubernetes->Waiting(), ", "));
+          reply.body += "\n";
+        }
+        return reply;
+      }));
+  return absl::OkStatus();
+}
+
+status::Steward::Wanted Control::Parts::Wanted() {
+  status::Steward::Wanted out;
+  out.view = kubernetes->view();
+  out.bundle = ca->Bundle();
+  out.leading = election->leading();
+  absl::MutexLock guard(&mutex);
+  out.problems = problems;
+  out.problems_known = generation > 0;
+  return out;
+}
+
+void Control::Parts::StartStewardship() {
+  if (cluster == nullptr) return;
+  const char* pod = ::getenv("POD_NAME");
+  char host[256] = {};
+  ::gethostname(host, sizeof(host) - 1);
+  // A process that was started again is another candidate than the one before.
+  const std::string identity =
+      pod != nullptr ? std::string(pod) : absl::StrCat(host, "-", ::getpid());
+  election.emplace(
+      *cluster,
+      kube::ElectionOptions{
+          .ns = options.system_namespace, .name = "heddle-control", .identity = identity},
+      [](bool) {});
+  steward.emplace(*cluster, status::StewardOptions{.instance = identity},
+                  [this] { return Wanted(); });
+  ca_watch = std::thread([this] { WatchCa(); });
+}
+
+// Takes up what another replica did to the CA.
+void Control::Parts::WatchCa() {
+  absl::MutexLock guard(&ca_mutex);
+  while (!ca_mutex.AwaitWithTimeout(absl::Condition(&ca_over), kLookAtCa)) {
+    absl::StatusOr<bool> changed = ca_secret->Pull();
+    absl::Status status = changed.status();
+    if (status.ok() && *changed) {
+      status = ca->Reload(absl::Now());
+      if (status.ok()) status = secrets->Reload();
+      if (status.ok()) {
+        HEDDLE_LOG(kInfo, "identity") << "the CA changed: another replica rotates";
+        hub->SecretsChanged();
+      }
+    }
+    if (!status.ok()) HEDDLE_LOG(kWarning, "identity") << "the CA's Secret: " << status.ToString();
+  }
+}
+
 void Control::Parts::StartTicking() {
   timer.emplace(ticks, [this] { Tick(); });
   timer->Start(kTick);
@@ -224,7 +375,23 @@ void Control::Parts::Tick() {
   timer->Start(kTick);
 }
 
+// In a cluster the step is made on what the Secret has, and is written there before anybody is
+// told.
 absl::StatusOr<std::string> Control::Parts::Rotate(const std::string& step) {
+  absl::MutexLock guard(&ca_mutex);
+  if (ca_secret.has_value()) {
+    HEDDLE_ASSIGN_OR_RETURN(const bool changed, ca_secret->Pull());
+    if (changed) {
+      HEDDLE_RETURN_IF_ERROR(ca->Reload(absl::Now()));
+      HEDDLE_RETURN_IF_ERROR(secrets->Reload());
+    }
+  }
+  HEDDLE_ASSIGN_OR_RETURN(std::string said, RotateFiles(step));
+  if (ca_secret.has_value()) HEDDLE_RETURN_IF_ERROR(ca_secret->Push());
+  return said;
+}
+
+absl::StatusOr<std::string> Control::Parts::RotateFiles(const std::string& step) {
   const absl::Time now = absl::Now();
   std::string said;
   if (step.empty()) {
@@ -298,15 +465,20 @@ absl::StatusOr<std::unique_ptr<Control>> Control::Start(const Options& options) 
   Parts& parts = *out->parts_;
   parts.options = options;
   parts.started = absl::Now();
+  HEDDLE_RETURN_IF_ERROR(parts.StartCluster());
   HEDDLE_RETURN_IF_ERROR(parts.StartIdentity());
   HEDDLE_RETURN_IF_ERROR(parts.StartServing());
   HEDDLE_RETURN_IF_ERROR(parts.StartSource());
   HEDDLE_RETURN_IF_ERROR(parts.StartAdmin());
+  HEDDLE_RETURN_IF_ERROR(parts.StartHealth());
+  parts.StartStewardship();
   parts.StartTicking();
   HEDDLE_LOG(kInfo, "main") << "heddle-control " << kControlVersion << ": gRPC on "
                             << options.listen << " (port " << parts.grpc->port()
                             << "), admin on port " << parts.admin->port() << ", trust domain "
-                            << options.trust_domain << ", configuration " << options.config;
+                            << options.trust_domain << ", configuration "
+                            << (parts.cluster != nullptr ? parts.cluster->cluster().server
+                                                         : options.config);
   return out;
 }
 
@@ -315,6 +487,15 @@ int Control::admin_port() const { return parts_->admin->port(); }
 
 void Control::Stop() {
   if (std::exchange(parts_->stopped, true)) return;
+  parts_->steward.reset();
+  if (parts_->election) parts_->election->Resign();
+  if (parts_->ca_watch.joinable()) {
+    {
+      absl::MutexLock guard(&parts_->ca_mutex);
+      parts_->ca_over = true;
+    }
+    parts_->ca_watch.join();
+  }
   if (parts_->source != nullptr) parts_->source->Stop();
   if (parts_->ticker.joinable()) {
     parts_->ticks.Stop();
@@ -322,6 +503,7 @@ void Control::Stop() {
   }
   parts_->timer.reset();
   parts_->admin.reset();
+  parts_->health.reset();
   if (parts_->hub) parts_->hub->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(absl::Seconds(2));
 }

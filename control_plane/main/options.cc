@@ -23,7 +23,19 @@ struct Flag {
 
 const std::vector<Flag>& Flags() {
   static const auto& flags = *new std::vector<Flag>{
-      {"config", "DIR", &Options::config, "Directory of YAML policies, watched. Required."},
+      {"config", "DIR", &Options::config,
+       "Directory of YAML policies, watched. This, --kubernetes or --kubeconfig is required."},
+      {"kubernetes", "", &Options::kubernetes,
+       "Read the cluster that this pod runs in: Services, EndpointSlices, Pods, routes and "
+       "policies. Workloads prove themselves by service account tokens; the CA is kept in Secret "
+       "heddle-ca."},
+      {"kubeconfig", "FILE", &Options::kubeconfig, "The same with the cluster that FILE names."},
+      {"context", "NAME", &Options::context, "Of --kubeconfig. Default: its current-context."},
+      {"namespace", "NAME", &Options::system_namespace,
+       "Where heddle-control itself lives in the cluster. Default heddle-system."},
+      {"health-address", "HOST:PORT", &Options::health_address,
+       "/livez and /readyz for the kubelet, without TLS. Ready once the configuration was read. "
+       "Default: none."},
       {"state-dir", "DIR", &Options::state_dir,
        "Where the CA's key and certificate, the token key and this server's certificate are kept; "
        "made with mode 0700. "
@@ -78,8 +90,17 @@ absl::Status Set(const Flag& flag, const std::string& value, Options* options) {
 }
 
 absl::Status Check(const Options& options) {
-  if (options.config.empty())
-    return absl::InvalidArgumentError("--config DIR is required: the directory of YAML policies");
+  const int sources = (options.config.empty() ? 0 : 1) + (options.kubernetes ? 1 : 0) +
+                      (options.kubeconfig.empty() ? 0 : 1);
+  if (sources == 0)
+    return absl::InvalidArgumentError(
+        "--config DIR is required: the directory of YAML policies; in a cluster --kubernetes, or "
+        "--kubeconfig FILE");
+  if (sources > 1)
+    return absl::InvalidArgumentError(
+        "--config, --kubernetes and --kubeconfig exclude each other: one source of configuration");
+  if (!options.context.empty() && options.kubeconfig.empty())
+    return absl::InvalidArgumentError("--context: needs --kubeconfig");
   if (options.state_dir.empty())
     return absl::InvalidArgumentError(
         "--state-dir DIR is required: where the CA's key is kept; give it a directory of its own");
@@ -127,10 +148,12 @@ absl::StatusOr<Options> ParseOptions(int argc, const char* const* argv) {
 std::string HelpText() {
   std::string out =
       "heddle-control: the control plane of a Heddle mesh.\n\n"
-      "Reads policies from a directory, computes each sidecar's configuration, pushes it over xDS, "
+      "Reads policies from a directory or a Kubernetes cluster, computes each sidecar's "
+      "configuration, pushes it over xDS, "
       "and signs workload\n"
       "certificates. A file that does not validate changes nothing that is served.\n\n"
-      "  heddle-control --config DIR --state-dir DIR [flags]\n\n";
+      "  heddle-control --config DIR --state-dir DIR [flags]\n"
+      "  heddle-control --kubernetes --state-dir DIR [flags]\n\n";
   for (const Flag& flag : Flags()) {
     const std::string left =
         absl::StrCat("--", flag.name, *flag.value == '\0' ? "" : " ", flag.value);

@@ -11,6 +11,11 @@ namespace heddle::control {
 
 struct Options {
   std::string config;
+  bool kubernetes = false;  // the cluster this pod is in, as the source
+  std::string kubeconfig;   // or the one that this file names
+  std::string context;
+  std::string system_namespace = "heddle-system";
+  std::string health_address;  // empty: none
   std::string state_dir;
   std::string listen = "127.0.0.1:15010";
   std::string admin = "127.0.0.1:15014";
@@ -23,6 +28,7 @@ struct Options {
   int trace_mib = 64;
   int max_streams = 20000;
   absl::Duration max_connection_age = absl::Minutes(30);
+  bool in_cluster() const { return kubernetes || !kubeconfig.empty(); }
   bool help = false;
   bool version = false;
 };

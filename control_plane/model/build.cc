@@ -12,16 +12,17 @@
 #include "control_plane/model/builder.h"
 #include "heddle/v1/authorization_policy.pb.h"
 #include "heddle/v1/backend_policy.pb.h"
+#include "heddle/v1/endpoint_slice.pb.h"
+#include "heddle/v1/grpc_route.pb.h"
 #include "heddle/v1/http_route.pb.h"
 #include "heddle/v1/mesh_config.pb.h"
+#include "heddle/v1/reference_grant.pb.h"
 #include "heddle/v1/service.pb.h"
 #include "heddle/v1/workload.pb.h"
 #include "heddle/v1/workload_policy.pb.h"
 
 namespace heddle::model {
-namespace {
 
-// Maps in key order, so that equal objects give equal digests.
 Digest DigestOf(const google::protobuf::Message& message) {
   std::string bytes;
   {
@@ -31,6 +32,12 @@ Digest DigestOf(const google::protobuf::Message& message) {
     message.SerializeToCodedStream(&coded);
   }
   return Digest::Of(bytes);
+}
+
+namespace {
+
+Digest DigestOf(const Object& object) {
+  return object.digest.has_value() ? *object.digest : model::DigestOf(*object.body);
 }
 
 template <typename T>
@@ -46,7 +53,8 @@ std::string Where(const Object& object) {
 }  // namespace
 
 template <typename Map>
-bool Builder::Insert(Map* map, const Key& key, typename Map::mapped_type value, Checker& check) {
+bool Builder::Insert(Map* map, const typename Map::key_type& key, typename Map::mapped_type value,
+                     Checker& check) {
   const auto [it, fresh] = map->try_emplace(key, std::move(value));
   if (fresh) return true;
   const base::Path root;
@@ -69,7 +77,7 @@ void Builder::ReadMesh() {
     }
     mesh_ = std::move(parts);
     mesh_object_ = &object;
-    digest.Add(DigestOf(*object.body));
+    digest.Add(DigestOf(object));
   }
   mesh_.mesh.control_address = options_.control_address;
   if (options_.control_address.has_value())
@@ -83,7 +91,7 @@ void Builder::ReadServices() {
     Checker check(object, &problems_);
     ServiceParts parts = ReadService(BodyOf<v1::Service>(object), check);
     const Key key = parts.service.key;
-    Insert(&services_, key, {&object, DigestOf(*object.body), std::move(parts)}, check);
+    Insert(&services_, key, {&object, DigestOf(object), std::move(parts)}, check);
   }
 }
 
@@ -93,7 +101,7 @@ void Builder::ReadWorkloads() {
     Checker check(object, &problems_);
     Workload workload = ReadWorkload(BodyOf<v1::Workload>(object), check);
     const Key key = workload.key;
-    Insert(&workloads_, key, {&object, DigestOf(*object.body), std::move(workload)}, check);
+    Insert(&workloads_, key, {&object, DigestOf(object), std::move(workload)}, check);
   }
 }
 
@@ -103,15 +111,15 @@ void Builder::ReadPolicies() {
     if (object.kind == Kind::kWorkloadPolicy) {
       WorkloadPolicyParts parts = ReadWorkloadPolicy(BodyOf<v1::WorkloadPolicy>(object), check);
       const Key key = parts.key;
-      Insert(&workload_policies_, key, {&object, DigestOf(*object.body), std::move(parts)}, check);
+      Insert(&workload_policies_, key, {&object, DigestOf(object), std::move(parts)}, check);
     } else if (object.kind == Kind::kBackendPolicy) {
       BackendPolicyParts parts = ReadBackendPolicyTarget(BodyOf<v1::BackendPolicy>(object), check);
       const Key key = parts.key;
-      Insert(&backend_policies_, key, {&object, DigestOf(*object.body), std::move(parts)}, check);
+      Insert(&backend_policies_, key, {&object, DigestOf(object), std::move(parts)}, check);
     } else if (object.kind == Kind::kAuthorizationPolicy) {
       AuthorizationPolicy policy =
           ReadAuthorizationPolicy(BodyOf<v1::AuthorizationPolicy>(object), mesh_.mesh, check);
-      policy.digest = Digest::Builder().Add(DigestOf(*object.body)).Add(mesh_.mesh.digest).Done();
+      policy.digest = Digest::Builder().Add(DigestOf(object)).Add(mesh_.mesh.digest).Done();
       const Key key = policy.key;
       Insert(&authorization_, key, {&object, policy.digest, std::move(policy)}, check);
     }
@@ -120,12 +128,30 @@ void Builder::ReadPolicies() {
 
 void Builder::ReadRoutes() {
   for (const Object& object : objects_) {
-    if (object.kind != Kind::kHttpRoute) continue;
+    if (object.kind != Kind::kHttpRoute && object.kind != Kind::kGrpcRoute) continue;
+    const bool grpc = object.kind == Kind::kGrpcRoute;
     Checker check(object, &problems_);
-    auto route = std::make_shared<Route>(ReadHttpRoute(BodyOf<v1::HTTPRoute>(object), check));
-    route->digest = DigestOf(*object.body);
-    const Key key = route->key;
+    auto route =
+        std::make_shared<Route>(grpc ? ReadGrpcRoute(BodyOf<v1::GRPCRoute>(object), check)
+                                     : ReadHttpRoute(BodyOf<v1::HTTPRoute>(object), check));
+    route->digest = DigestOf(object);
+    const std::pair<bool, Key> key = {!grpc, route->key};
     Insert(&routes_, key, {&object, route->digest, std::move(route)}, check);
+  }
+}
+
+void Builder::ReadSlicesAndGrants() {
+  for (const Object& object : objects_) {
+    Checker check(object, &problems_);
+    if (object.kind == Kind::kEndpointSlice) {
+      SliceParts parts = ReadEndpointSlice(BodyOf<v1::EndpointSlice>(object), check);
+      const Key key = parts.key;
+      Insert(&slices_, key, {&object, DigestOf(object), std::move(parts)}, check);
+    } else if (object.kind == Kind::kReferenceGrant) {
+      GrantParts parts = ReadReferenceGrant(BodyOf<v1::ReferenceGrant>(object), check);
+      const Key key = parts.key;
+      Insert(&grants_, key, {&object, DigestOf(object), std::move(parts)}, check);
+    }
   }
 }
 
@@ -144,7 +170,10 @@ void Builder::Finish() {
   }
   for (const auto& [key, entry] : workload_policies_) all.Add("reach").Add(entry.body);
   for (const auto& [key, entry] : backend_policies_) all.Add("backend").Add(entry.body);
-  for (const auto& [key, entry] : routes_) all.Add("route").Add(entry.body);
+  for (const auto& [key, entry] : routes_)
+    all.Add(key.first ? "route" : "grpc route").Add(entry.body);
+  for (const auto& [key, entry] : slices_) all.Add("slice").Add(entry.body);
+  for (const auto& [key, entry] : grants_) all.Add("grant").Add(entry.body);
   for (auto& [key, entry] : authorization_) {
     all.Add("authorization").Add(entry.body);
     world_.authorization.emplace(key, std::move(entry.parts));
@@ -159,6 +188,7 @@ BuildResult Builder::Build() {
   ReadWorkloads();
   ReadPolicies();
   ReadRoutes();
+  ReadSlicesAndGrants();
   CheckAddresses();
   ApplyWorkloadPolicies();
   ApplyBackendPolicies();

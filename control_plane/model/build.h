@@ -28,6 +28,9 @@ enum class Kind {
   kBackendPolicy,
   kAuthorizationPolicy,
   kWorkloadPolicy,
+  kEndpointSlice,
+  kGrpcRoute,
+  kReferenceGrant,
 };
 
 // What the document says: "HTTPRoute".
@@ -41,18 +44,27 @@ struct Object {
   // there; 0: not known. Called for problems only.
   std::function<int(absl::string_view path)> line_of;
   std::shared_ptr<const google::protobuf::Message> body;  // heddle.v1.<KindName>
+  std::optional<Digest> digest = {};                      // of the body; unset: computed
 };
 
 struct WorldOptions {
   std::string trust_domain = "cluster.local";
   // Where sidecars reach heddle-control, for spans; unset: spans need MeshConfig.tracing.collector.
   std::optional<HostPort> control_address;
+  // The objects are those of a live cluster, each written and deleted by itself. What refers to
+  // something that is not there is then a warning and has no effect (a route's share for it is
+  // answered 500), never a reason to keep what was. Ports speak what the Services in front of them
+  // say.
+  bool live = false;
 };
 
 struct BuildResult {
   std::shared_ptr<const World> world;  // null when there is an error among the problems
   std::vector<Problem> problems;       // in the order of the objects
 };
+
+// Of the message's deterministic bytes: equal messages, equal digests.
+Digest DigestOf(const google::protobuf::Message& message);
 
 BuildResult BuildWorld(const std::vector<Object>& objects, const WorldOptions& options);
 

@@ -40,10 +40,14 @@ class Builder {
   void ReadWorkloads();
   void ReadPolicies();
   void ReadRoutes();
+  void ReadSlicesAndGrants();
   template <typename Map>
-  bool Insert(Map* map, const Key& key, typename Map::mapped_type value, Checker& check);
+  bool Insert(Map* map, const typename Map::key_type& key, typename Map::mapped_type value,
+              Checker& check);
 
   // Resolving.
+  // How bad it is that something refers to what is not there.
+  Severity dangling() const { return options_.live ? Severity::kWarning : Severity::kError; }
   void CheckAddresses();
   void ApplyWorkloadPolicies();
   std::shared_ptr<const EgressSet> ResolveEgress(const std::vector<std::string>& patterns,
@@ -54,10 +58,17 @@ class Builder {
                           std::map<std::pair<Key, std::string>, Key>* taken);
   void AttachRoutes();
   void CheckParent(const RouteParent& parent, const base::Path& at, Checker& check);
-  void CheckBackend(const Route& route, const RouteBackend& backend, const base::Path& at,
+  // False: its share is answered 500.
+  bool CheckBackend(const Route& route, const RouteBackend& backend, const base::Path& at,
                     Checker& check);
+  bool MayName(const Route& route, const Key& service) const;
+
+  // Which addresses stand behind which port (endpoints.cc).
   void FindEndpoints();
-  void FindEndpoints(const Entry<ServiceParts>& entry, size_t port, Service* service);
+  void FromSelector(const Entry<ServiceParts>& entry, size_t port, Service* service);
+  void FromSlices(const Entry<ServiceParts>& entry, size_t port, Service* service);
+  void CheckSpoken(const Entry<ServiceParts>& entry, size_t index, Workload* workload,
+                   uint16_t port);
   void IndexWorkloads();
   void Finish();
 
@@ -71,11 +82,17 @@ class Builder {
   std::map<Key, Entry<Workload>> workloads_;
   std::map<Key, Entry<WorkloadPolicyParts>> workload_policies_;
   std::map<Key, BackendPolicyEntry> backend_policies_;
-  std::map<Key, Entry<std::shared_ptr<Route>>> routes_;
+  // GRPCRoutes first: true is what is not one.
+  std::map<std::pair<bool, Key>, Entry<std::shared_ptr<Route>>> routes_;
   std::map<Key, Entry<AuthorizationPolicy>> authorization_;
+  std::map<Key, Entry<SliceParts>> slices_;
+  std::map<Key, Entry<GrantParts>> grants_;
 
   // "<namespace>\n<label>\n<value>" to the workloads that have it.
-  std::map<std::string, std::vector<const Workload*>> by_label_;
+  std::map<std::string, std::vector<Workload*>> by_label_;
+  std::map<std::string, Workload*> by_address_;
+  std::map<Key, std::vector<const SliceParts*>> slices_of_;  // by Service
+  std::map<std::pair<Key, uint16_t>, Key> spoken_;  // live: which Service said the protocol
   std::map<std::string, std::shared_ptr<const EgressSet>> egress_sets_;
   std::map<Key, Digest::Builder> service_digests_;
   World world_;

@@ -21,7 +21,8 @@ void Checker::Add(Severity severity, const base::Path& at, std::string message) 
                   .line = 0,
                   .object = name_.empty() ? std::string(KindName(object_.kind)) : name_,
                   .path = at.ToString(),
-                  .message = std::move(message)};
+                  .message = std::move(message),
+                  .reason = {}};
   if (object_.line_of) problem.line = object_.line_of(problem.path);
   problems_->push_back(std::move(problem));
 }
@@ -29,6 +30,13 @@ void Checker::Add(Severity severity, const base::Path& at, std::string message) 
 void Checker::Error(const base::Path& at, std::string message) {
   failed_ = true;
   Add(Severity::kError, at, std::move(message));
+}
+
+void Checker::Reference(const base::Path& at, Severity severity, absl::string_view reason,
+                        std::string message) {
+  failed_ = failed_ || severity == Severity::kError;
+  Add(severity, at, std::move(message));
+  problems_->back().reason = std::string(reason);
 }
 
 void Checker::Warning(const base::Path& at, std::string message) {

@@ -30,6 +30,9 @@ class Checker {
 
   void Error(const base::Path& at, std::string message);
   void Warning(const base::Path& at, std::string message);
+  // About what this object refers to; `reason` as in Problem.
+  void Reference(const base::Path& at, Severity severity, absl::string_view reason,
+                 std::string message);
   bool failed() const { return failed_; }
 
   // The object's name as it is shown and looked up; sets the default namespace. Name and namespace

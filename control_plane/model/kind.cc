@@ -18,6 +18,12 @@ absl::string_view KindName(Kind kind) {
       return "AuthorizationPolicy";
     case Kind::kWorkloadPolicy:
       return "WorkloadPolicy";
+    case Kind::kEndpointSlice:
+      return "EndpointSlice";
+    case Kind::kGrpcRoute:
+      return "GRPCRoute";
+    case Kind::kReferenceGrant:
+      return "ReferenceGrant";
   }
   return "";
 }

@@ -19,6 +19,9 @@ struct Problem {
   std::string object;   // "HTTPRoute bookshop/reviews"; empty when not known
   std::string path;     // "spec.rules[0].backendRefs[1].name"; may be empty
   std::string message;  // "no such Service: bookshop/revews"
+  // What a status condition calls it, in the words of the Gateway API ("BackendNotFound"); empty:
+  // the object itself is not valid.
+  std::string reason = {};
 
   // "routes.yaml:12: HTTPRoute bookshop/reviews: spec.rules[0].name: no such Service: a/b"
   std::string ToString() const;

@@ -55,8 +55,6 @@ void CheckServiceFields(const v1::ServiceSpec& spec, const Path& at, Checker& ch
   OnlyValues(spec.internal_traffic_policy(), {"Cluster"}, at.Field("internalTrafficPolicy"), check);
   if (spec.publish_not_ready_addresses())
     check.Error(at.Field("publishNotReadyAddresses"), "true is not honoured by the mesh");
-  if (spec.selector().empty())
-    check.Error(at.Field("selector"), "required: there are no hand-written endpoints");
 }
 
 std::string ReadClusterIp(const v1::ServiceSpec& spec, const Path& at, Checker& check) {
@@ -127,6 +125,9 @@ ServiceParts ReadService(const v1::Service& in, Checker& check) {
   CheckServiceFields(spec, at, check);
   out.service.cluster_ip = ReadClusterIp(spec, at, check);
   out.selector = {spec.selector().begin(), spec.selector().end()};
+  out.v6 = out.service.cluster_ip.empty()
+               ? !spec.ip_families().empty() && spec.ip_families(0) == "IPv6"
+               : out.service.cluster_ip.find(':') != std::string::npos;
   const Path ports = at.Field("ports");
   if (spec.ports().empty()) check.Error(ports, "required");
   if (spec.ports_size() > 256) check.Error(ports, "more than 256 ports");
@@ -158,7 +159,7 @@ Workload ReadWorkload(const v1::Workload& in, Checker& check) {
   const Path root;
   const Path at = root.Field("spec");
   const v1::WorkloadSpec& spec = in.spec();
-  out.key = check.ReadKey(in.metadata(), true);
+  out.key = check.ReadKey(in.metadata(), false);
   check.CheckApiVersion(in.api_version(), {"heddle.dev/v1"});
   out.labels = {in.metadata().labels().begin(), in.metadata().labels().end()};
   const std::optional<std::string> address = CanonicalIp(spec.address());

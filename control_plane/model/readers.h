@@ -16,9 +16,12 @@ class AuthorizationPolicy;
 class BackendDefaults;
 class BackendPolicy;
 class Egress;
+class EndpointSlice;
+class GRPCRoute;
 class HTTPRoute;
 class MeshConfig;
 class Mtls;
+class ReferenceGrant;
 class Service;
 class Workload;
 class WorkloadPolicy;
@@ -36,8 +39,29 @@ struct ServiceParts {
   Service service;  // ports without endpoints and policy
   std::map<std::string, std::string> selector;
   std::vector<TargetPort> targets;  // by index of service.ports
+  bool v6 = false;                  // its slices of IPv6 are the ones used
 };
 ServiceParts ReadService(const v1::Service& in, Checker& check);
+
+// Some of the addresses behind a Service.
+struct SlicePort {
+  std::string name;
+  uint16_t port = 0;
+};
+struct SliceEndpoint {
+  std::string address;
+  std::string pod;  // empty: none is named
+  std::string zone;
+  bool ready = true, serving = true, terminating = false;
+};
+struct SliceParts {
+  Key key;
+  Key service;  // without a name: nobody's
+  bool v6 = false;
+  std::vector<SlicePort> ports;  // those that the mesh carries
+  std::vector<SliceEndpoint> endpoints;
+};
+SliceParts ReadEndpointSlice(const v1::EndpointSlice& in, Checker& check);
 
 // Without mtls and egress.
 Workload ReadWorkload(const v1::Workload& in, Checker& check);
@@ -79,6 +103,20 @@ MeshParts ReadMeshConfig(const v1::MeshConfig& in, const WorldOptions& options, 
 
 // References are not resolved: backends and parents name services that may not exist.
 Route ReadHttpRoute(const v1::HTTPRoute& in, Checker& check);
+Route ReadGrpcRoute(const v1::GRPCRoute& in, Checker& check);
+
+// Which routes may name which Services of the grant's namespace.
+struct GrantParts {
+  Key key;
+  struct From {
+    bool grpc = false;
+    std::string ns;
+  };
+  std::vector<From> from;
+  std::vector<std::string> services;  // empty name: all
+  bool Allows(const Route& route, const Key& service) const;
+};
+GrantParts ReadReferenceGrant(const v1::ReferenceGrant& in, Checker& check);
 
 AuthorizationPolicy ReadAuthorizationPolicy(const v1::AuthorizationPolicy& in,
                                             const MeshConfig& mesh, Checker& check);

@@ -13,10 +13,6 @@ namespace {
 
 using base::Path;
 
-std::string LabelKey(const std::string& ns, const std::string& label, const std::string& value) {
-  return absl::StrCat(ns, "\n", label, "\n", value);
-}
-
 bool PatternSelects(const std::string& pattern, const std::string& own_ns, const Key& service) {
   const size_t slash = pattern.find('/');
   const absl::string_view ns = absl::string_view(pattern).substr(0, slash);
@@ -25,37 +21,29 @@ bool PatternSelects(const std::string& pattern, const std::string& own_ns, const
   return name == "*" || name == service.name;
 }
 
-Digest EndpointsDigest(const std::vector<Endpoint>& endpoints) {
-  Digest::Builder digest;
-  for (const Endpoint& one : endpoints) {
-    digest.Add(one.address).Add(one.port).Add(one.weight);
-    digest.Add(one.locality.region).Add(one.locality.zone).Add(one.locality.sub_zone);
-    digest.Add(one.workload.ns).Add(one.service_account).Add(one.mtls);
-  }
-  return digest.Done();
-}
-
 }  // namespace
 
 void Builder::CheckAddresses() {
   std::map<std::string, Key> workloads, services;
   for (const auto& [key, entry] : workloads_) {
     const auto [it, fresh] = workloads.try_emplace(entry.parts.address, key);
-    if (fresh) continue;
+    // A pod may have the address of one that is gone already, whose deletion is yet to be told.
+    if (fresh || options_.live) continue;
     const Path root;
     Checker(*entry.object, key, &problems_)
         .Error(root.Field("spec").Field("address"),
                absl::StrCat(it->first, " is the address of Workload ", it->second.ToString()));
   }
-  for (const auto& [key, entry] : services_) {
-    const std::string& ip = entry.parts.service.cluster_ip;
+  for (auto& [key, entry] : services_) {
+    std::string& ip = entry.parts.service.cluster_ip;
     if (ip.empty()) continue;
     const auto [it, fresh] = services.try_emplace(ip, key);
     if (fresh) continue;
     const Path root;
     Checker(*entry.object, key, &problems_)
-        .Error(root.Field("spec").Field("clusterIP"),
-               absl::StrCat(ip, " is the address of Service ", it->second.ToString()));
+        .Reference(root.Field("spec").Field("clusterIP"), dangling(), "Conflicted",
+                   absl::StrCat(ip, " is the address of Service ", it->second.ToString()));
+    ip.clear();
   }
 }
 
@@ -70,8 +58,8 @@ void Builder::CheckEgressNames(const WorkloadSettings& settings, const std::stri
                   pattern.substr(pattern.find('/') + 1)};
     if (services_.contains(key)) continue;
     const Path root;
-    check.Error(root.Field("spec").Field("egress").Field("services").Index(i),
-                absl::StrCat("no such Service: ", key.ToString()));
+    check.Reference(root.Field("spec").Field("egress").Field("services").Index(i), dangling(),
+                    "TargetNotFound", absl::StrCat("no such Service: ", key.ToString()));
   }
 }
 
@@ -124,9 +112,9 @@ void Builder::ApplyWorkloadPolicies() {
       }
       const Path root;
       Checker(*policy.object, name, &problems_)
-          .Error(root.Field("spec").Field("selector"),
-                 absl::StrCat("selects Workload ", key.ToString(), ", as WorkloadPolicy ",
-                              from[level]->ToString(), " does"));
+          .Reference(root.Field("spec").Field("selector"), dangling(), "Conflicted",
+                     absl::StrCat("selects Workload ", key.ToString(), ", as WorkloadPolicy ",
+                                  from[level]->ToString(), " does"));
     }
     const std::vector<std::string>* egress = &everything;
     bool allow_unlisted = true;
@@ -153,13 +141,14 @@ void Builder::ApplyBackendPolicy(const Key& key, const BackendPolicyEntry& polic
   const Path at = spec.Field("targetRef");
   const auto service = services_.find(policy.target.service);
   if (service == services_.end())
-    return check.Error(at.Field("name"),
-                       absl::StrCat("no such Service: ", policy.target.service.ToString()));
+    return check.Reference(at.Field("name"), dangling(), "TargetNotFound",
+                           absl::StrCat("no such Service: ", policy.target.service.ToString()));
   const auto [it, fresh] =
       taken->try_emplace({policy.target.service, policy.target.port_name}, key);
   if (!fresh)
-    return check.Error(at, absl::StrCat("BackendPolicy ", it->second.ToString(),
-                                        " is attached to the same target"));
+    return check.Reference(
+        at, dangling(), "Conflicted",
+        absl::StrCat("BackendPolicy ", it->second.ToString(), " is attached to the same target"));
   bool found = false;
   for (ServicePort& port : service->second.parts.service.ports) {
     if (!policy.target.port_name.empty() && port.name != policy.target.port_name) continue;
@@ -167,9 +156,9 @@ void Builder::ApplyBackendPolicy(const Key& key, const BackendPolicyEntry& polic
     found = true;
   }
   if (!found)
-    return check.Error(at.Field("sectionName"),
-                       absl::StrCat("Service ", policy.target.service.ToString(),
-                                    " has no port named \"", policy.target.port_name, "\""));
+    return check.Reference(at.Field("sectionName"), dangling(), "TargetNotFound",
+                           absl::StrCat("Service ", policy.target.service.ToString(),
+                                        " has no port named \"", policy.target.port_name, "\""));
   service_digests_[policy.target.service]
       .Add("policy")
       .Add(policy.body)
@@ -190,37 +179,50 @@ void Builder::ApplyBackendPolicies() {
 }
 
 void Builder::CheckParent(const RouteParent& parent, const Path& at, Checker& check) {
+  constexpr char kReason[] = "NoMatchingParent";
   const auto it = services_.find(parent.service);
   if (it == services_.end())
-    return check.Error(at.Field("name"),
-                       absl::StrCat("no such Service: ", parent.service.ToString()));
+    return check.Reference(at.Field("name"), dangling(), kReason,
+                           absl::StrCat("no such Service: ", parent.service.ToString()));
   const Service& service = it->second.parts.service;
   if (parent.port == 0) {
     if (service.DefaultHttpPort() == nullptr)
-      check.Error(at, absl::StrCat("Service ", parent.service.ToString(), " has no HTTP port"));
+      check.Reference(at, dangling(), kReason,
+                      absl::StrCat("Service ", parent.service.ToString(), " has no HTTP port"));
     return;
   }
   const ServicePort* port = service.FindPort(parent.port);
   if (port == nullptr || !IsHttp(port->protocol))
-    check.Error(at.Field("port"), absl::StrCat("Service ", parent.service.ToString(),
-                                               " has no HTTP port ", parent.port));
+    check.Reference(
+        at.Field("port"), dangling(), kReason,
+        absl::StrCat("Service ", parent.service.ToString(), " has no HTTP port ", parent.port));
 }
 
-void Builder::CheckBackend(const Route& route, const RouteBackend& backend, const Path& at,
+// The route's own namespace, that of a parent, or one with a ReferenceGrant.
+bool Builder::MayName(const Route& route, const Key& service) const {
+  return service.ns == route.key.ns ||
+         std::any_of(route.parents.begin(), route.parents.end(),
+                     [&](const RouteParent& parent) { return parent.service.ns == service.ns; }) ||
+         std::any_of(grants_.begin(), grants_.end(),
+                     [&](const auto& grant) { return grant.second.parts.Allows(route, service); });
+}
+
+bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, const Path& at,
                            Checker& check) {
+  constexpr char kNotFound[] = "BackendNotFound";
+  if (!MayName(route, backend.service)) {
+    check.Reference(at.Field("namespace"), dangling(), "RefNotPermitted",
+                    absl::StrCat("neither the route's namespace nor that of a parent, and no "
+                                 "ReferenceGrant there allows it: \"",
+                                 backend.service.ns, "\""));
+    return false;
+  }
   const auto it = services_.find(backend.service);
-  if (it == services_.end())
-    return check.Error(at.Field("name"),
-                       absl::StrCat("no such Service: ", backend.service.ToString()));
-  const bool reachable =
-      backend.service.ns == route.key.ns ||
-      std::any_of(route.parents.begin(), route.parents.end(), [&](const RouteParent& parent) {
-        return parent.service.ns == backend.service.ns;
-      });
-  if (!reachable)
-    return check.Error(at.Field("namespace"),
-                       absl::StrCat("neither the route's namespace nor that of a parent: \"",
-                                    backend.service.ns, "\""));
+  if (it == services_.end()) {
+    check.Reference(at.Field("name"), dangling(), kNotFound,
+                    absl::StrCat("no such Service: ", backend.service.ToString()));
+    return false;
+  }
   // Without a port, each parent port the route holds for must be there.
   std::set<uint16_t> wanted;
   if (backend.port != 0) wanted.insert(backend.port);
@@ -232,12 +234,16 @@ void Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
       if (IsHttp(port.protocol) && (parent.port == 0 || parent.port == port.port))
         wanted.insert(port.port);
   }
+  bool good = true;
   for (const uint16_t number : wanted) {
     const ServicePort* port = it->second.parts.service.FindPort(number);
-    if (port == nullptr || !IsHttp(port->protocol))
-      check.Error(at.Field("port"), absl::StrCat("Service ", backend.service.ToString(),
-                                                 " has no HTTP port ", number));
+    if (port != nullptr && IsHttp(port->protocol)) continue;
+    check.Reference(
+        at.Field("port"), dangling(), kNotFound,
+        absl::StrCat("Service ", backend.service.ToString(), " has no HTTP port ", number));
+    good = false;
   }
+  return good;
 }
 
 void Builder::AttachRoutes() {
@@ -245,87 +251,38 @@ void Builder::AttachRoutes() {
   const Path spec = root.Field("spec");
   const Path parents = spec.Field("parentRefs");
   const Path rules = spec.Field("rules");
-  for (const auto& [key, entry] : routes_) {
-    Checker check(*entry.object, key, &problems_);
-    const Route& route = *entry.parts;
+  std::map<Key, const Route*> grpc;  // Services that have one, all ports of them
+  for (const auto& [name, entry] : routes_) {
+    Checker check(*entry.object, name.second, &problems_);
+    Route& route = *entry.parts;
     for (size_t i = 0; i < route.parents.size(); ++i)
       CheckParent(route.parents[i], parents.Index(i), check);
+    Digest::Builder marks;
     for (size_t i = 0; i < route.rules.size(); ++i) {
       const Path rule = rules.Index(i);
       const Path backends = rule.Field("backendRefs");
-      for (size_t j = 0; j < route.rules[i].backends.size(); ++j)
-        CheckBackend(route, route.rules[i].backends[j], backends.Index(j), check);
+      for (size_t j = 0; j < route.rules[i].backends.size(); ++j) {
+        RouteBackend& backend = route.rules[i].backends[j];
+        backend.invalid = !CheckBackend(route, backend, backends.Index(j), check);
+        marks.Add(backend.invalid);
+      }
     }
+    const Digest marked = marks.Done();
     std::set<Key> attached;
-    for (const RouteParent& parent : route.parents) {
-      const auto it = services_.find(parent.service);
-      if (it == services_.end() || !attached.insert(parent.service).second) continue;
+    for (size_t i = 0; i < route.parents.size(); ++i) {
+      const Key& parent = route.parents[i].service;
+      const auto it = services_.find(parent);
+      if (it == services_.end() || !attached.insert(parent).second) continue;
+      if (route.grpc) grpc.emplace(parent, &route);
+      if (const auto other = grpc.find(parent); !route.grpc && other != grpc.end()) {
+        check.Reference(parents.Index(i), Severity::kWarning, "Conflicted",
+                        absl::StrCat("no effect: Service ", parent.ToString(), " has GRPCRoute ",
+                                     other->second->key.ToString()));
+        continue;
+      }
       it->second.parts.service.routes.push_back(entry.parts);
-      service_digests_[parent.service].Add("route").Add(entry.body);
+      service_digests_[parent].Add("route").Add(entry.body).Add(marked);
     }
-  }
-}
-
-void Builder::IndexWorkloads() {
-  for (const auto& [key, entry] : workloads_)
-    for (const auto& [label, value] : entry.parts.labels)
-      by_label_[LabelKey(key.ns, label, value)].push_back(&entry.parts);
-}
-
-void Builder::FindEndpoints(const Entry<ServiceParts>& entry, size_t index, Service* service) {
-  const Path root;
-  const Path spec = root.Field("spec");
-  const Path ports = spec.Field("ports");
-  const Path at = ports.Index(index);
-  Checker check(*entry.object, service->key, &problems_);
-  ServicePort& port = service->ports[index];
-  const TargetPort& target = entry.parts.targets[index];
-  const auto& first = *entry.parts.selector.begin();
-  for (const Workload* workload : by_label_[LabelKey(service->key.ns, first.first, first.second)]) {
-    if (!SelectorMatches(entry.parts.selector, workload->labels)) continue;
-    const auto found =
-        std::find_if(workload->ports.begin(), workload->ports.end(), [&](const WorkloadPort& one) {
-          return target.name.empty() ? one.port == target.number : one.name == target.name;
-        });
-    if (found == workload->ports.end()) {
-      check.Warning(at, absl::StrCat("Workload ", workload->key.ToString(), " has no port ",
-                                     target.name.empty() ? absl::StrCat(target.number)
-                                                         : absl::StrCat("\"", target.name, "\""),
-                                     ": it gets no connections to this one"));
-      continue;
-    }
-    const bool mesh = workload->sidecar && workload->MtlsOf(found->port) != MtlsMode::kDisable;
-    if (workload->sidecar && IsHttp(port.protocol) && !IsHttp(found->protocol))
-      check.Error(at, absl::StrCat("speaks HTTP, but port ", found->port, " of Workload ",
-                                   workload->key.ToString(), " is TCP"));
-    port.endpoints.push_back({.address = workload->address,
-                              .port = found->port,
-                              .weight = workload->weight,
-                              .locality = workload->locality,
-                              .workload = workload->key,
-                              .service_account = workload->service_account,
-                              .mtls = mesh});
-  }
-  std::sort(port.endpoints.begin(), port.endpoints.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.address, a.port) < std::tie(b.address, b.port);
-  });
-  port.endpoints_digest = EndpointsDigest(port.endpoints);
-}
-
-void Builder::FindEndpoints() {
-  IndexWorkloads();
-  for (auto& [key, entry] : services_) {
-    if (entry.parts.selector.empty()) continue;  // reported by the reader
-    Service& service = entry.parts.service;
-    bool any = false;
-    for (size_t i = 0; i < service.ports.size(); ++i) {
-      FindEndpoints(entry, i, &service);
-      any = any || !service.ports[i].endpoints.empty();
-    }
-    if (any || service.ports.empty()) continue;
-    const Path root;
-    Checker(*entry.object, key, &problems_)
-        .Warning(root.Field("spec").Field("selector"), "no Workload is behind this service");
   }
 }
 

@@ -59,6 +59,7 @@ struct RouteBackend {
   uint16_t port = 0;  // 0: the parent's port that the request came for
   uint32_t weight = 1;
   HeaderChanges request_headers, response_headers;
+  bool invalid = false;  // there is no such port, or it may not be named: its share is answered 500
 };
 
 struct RouteRetry {
@@ -86,6 +87,7 @@ struct RouteParent {
 
 struct Route {
   Key key;
+  bool grpc = false;  // a GRPCRoute: on a Service that has one, others do not hold
   absl::Time created = absl::InfiniteFuture();
   std::vector<RouteParent> parents;
   std::vector<RouteRule> rules;

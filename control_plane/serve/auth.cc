@@ -34,8 +34,15 @@ absl::StatusOr<Peer> Authenticator::Authenticate(const Credentials& credentials,
   absl::string_view token = credentials.authorization;
   if (!absl::ConsumePrefix(&token, "Bearer ") && !absl::ConsumePrefix(&token, "bearer "))
     return absl::UnauthenticatedError(
-        "no client certificate and no \"authorization: Bearer <join token>\"; make a token with "
-        "`heddlectl token`");
+        review_ ? "no client certificate and no \"authorization: Bearer <service account token>\""
+                : "no client certificate and no \"authorization: Bearer <join token>\"; make a "
+                  "token with `heddlectl token`");
+  if (review_) {
+    HEDDLE_ASSIGN_OR_RETURN(const TokenProof proof, review_(token, now));
+    peer.id = proof.id;
+    peer.expires = proof.expires;
+    return peer;
+  }
   HEDDLE_ASSIGN_OR_RETURN(const identity::TokenKey::Claims claims,
                           tokens_.Verify(token, trust_domain_, now));
   peer.id = claims.id;

@@ -1,11 +1,13 @@
-// Who is calling: the identity of a verified client certificate, else of a join token. What the
+// Who is calling: the identity of a verified client certificate, else of a token. What the
 // message says about its sender is never looked at here.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "control_plane/identity/spiffe.h"
 #include "control_plane/identity/token.h"
@@ -31,9 +33,16 @@ struct Peer {
 
 class Authenticator {
  public:
+  // What a token proves besides: asked instead of the join tokens' key. May wait for a server.
+  struct TokenProof {
+    identity::WorkloadId id;
+    absl::Time expires;
+  };
+  using Review = std::function<absl::StatusOr<TokenProof>(absl::string_view token, absl::Time now)>;
+
   // `tokens` outlives it.
-  Authenticator(const identity::TokenKey& tokens, std::string trust_domain)
-      : tokens_(tokens), trust_domain_(std::move(trust_domain)) {}
+  Authenticator(const identity::TokenKey& tokens, std::string trust_domain, Review review = {})
+      : tokens_(tokens), trust_domain_(std::move(trust_domain)), review_(std::move(review)) {}
 
   // Unauthenticated with the reason when nothing proves an identity of this trust domain.
   absl::StatusOr<Peer> Authenticate(const Credentials& credentials, absl::Time now) const;
@@ -41,6 +50,7 @@ class Authenticator {
  private:
   const identity::TokenKey& tokens_;
   const std::string trust_domain_;
+  const Review review_;  // empty: join tokens
 };
 
 }  // namespace heddle::serve

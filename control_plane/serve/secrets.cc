@@ -72,6 +72,14 @@ std::shared_ptr<const Secrets::Shared> Secrets::Current() const {
 
 void Secrets::RefreshBundle() { Publish(Current()->epoch); }
 
+absl::Status Secrets::Reload() {
+  absl::StatusOr<std::string> epoch = identity::ReadFile(epoch_path());
+  if (absl::IsNotFound(epoch.status()) || (epoch.ok() && epoch->empty())) epoch = Current()->epoch;
+  HEDDLE_RETURN_IF_ERROR(epoch.status());
+  Publish(epoch->substr(0, 64));
+  return absl::OkStatus();
+}
+
 absl::Status Secrets::RenewAll(absl::Time now) {
   const std::string epoch = NewEpoch(now);
   HEDDLE_RETURN_IF_ERROR(identity::ReplaceFile(epoch_path(), epoch, 0644));

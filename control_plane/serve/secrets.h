@@ -38,6 +38,8 @@ class Secrets {
   };
   std::shared_ptr<const Shared> Current() const;
 
+  // Reads the epoch's file again, and the CA's bundle: another replica may have written them.
+  absl::Status Reload();
   // Reads the CA's bundle again, after a step of its rotation.
   void RefreshBundle();
   // A new epoch: the whole mesh makes new keys and certificates now.

@@ -18,6 +18,9 @@ class ClusterLoadAssignment;
 namespace heddle::translate {
 
 inline constexpr char kPassthroughCluster[] = "passthrough";
+// Named by routes for the share of a backend that is not valid; never there, so that it is answered
+// with their cluster_not_found_response_code.
+inline constexpr char kNoCluster[] = "no_backend";
 inline constexpr char kBlackholeCluster[] = "blackhole";
 inline constexpr char kControlCluster[] = "heddle-control";
 inline constexpr char kCollectorCluster[] = "otlp";

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "control_plane/translate/cluster.h"
 #include "control_plane/translate/translate.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -32,7 +33,8 @@ absl::Status Missing(absl::string_view what, const std::string& name, const std:
 }
 
 absl::Status NeedCluster(const Names& names, const std::string& name, const std::string& from) {
-  return names.clusters.contains(name) ? absl::OkStatus() : Missing("cluster", name, from);
+  return names.clusters.contains(name) || name == kNoCluster ? absl::OkStatus()
+                                                             : Missing("cluster", name, from);
 }
 
 absl::Status CheckRoutes(const Names& names, const route::RouteConfiguration& in,

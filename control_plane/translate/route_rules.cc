@@ -1,8 +1,10 @@
 // HTTPRoute rules as Envoy routes.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "control_plane/translate/cluster.h"
 #include "control_plane/translate/encode.h"
 #include "control_plane/translate/routes.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -127,7 +129,14 @@ bool SetBackends(const model::RouteRule& rule, const ServicePort& port, route::R
     used.push_back(&one);
   }
   if (used.empty()) return false;
+  const bool some_invalid =
+      std::any_of(used.begin(), used.end(), [](const auto* one) { return one->invalid; });
+  if (std::all_of(used.begin(), used.end(), [](const auto* one) { return one->invalid; }))
+    return false;
+  if (some_invalid)
+    out->set_cluster_not_found_response_code(route::RouteAction::INTERNAL_SERVER_ERROR);
   const auto name = [&](const model::RouteBackend& one) {
+    if (one.invalid) return std::string(kNoCluster);
     return model::ClusterName(one.service, one.port == 0 ? port.port : one.port);
   };
   if (used.size() == 1 && used[0]->request_headers.empty() && used[0]->response_headers.empty()) {

@@ -38,7 +38,8 @@ SCENARIO("a file that is not understood is refused with file, line and path") {
   REQUIRE(
       Problems("kind: Deployment\n") ==
       "x.yaml:1: kind: unknown kind \"Deployment\"; known: Service HTTPRoute Workload MeshConfig "
-      "BackendPolicy AuthorizationPolicy WorkloadPolicy\n");
+      "BackendPolicy AuthorizationPolicy WorkloadPolicy EndpointSlice GRPCRoute "
+      "ReferenceGrant\n");
   REQUIRE_THAT(Problems("a: b\n"), Catch::StartsWith("x.yaml:1: kind: required; known:"));
   REQUIRE_THAT(Problems("kind: Workload\nmetadata: {name: a}\nspec:\n  adress: 1.2.3.4\n"),
                Catch::StartsWith("x.yaml:4: Workload default/a: spec.adress: unknown field"));

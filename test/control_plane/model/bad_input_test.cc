@@ -196,9 +196,10 @@ spec:
       namespace: other
 )");
   REQUIRE(result.world == nullptr);
-  REQUIRE(result.problems.at(0).ToString() ==
-          "more.yaml:15: HTTPRoute bookshop/x: spec.rules[0].backendRefs[0].namespace: neither the "
-          "route's namespace nor that of a parent: \"other\"");
+  REQUIRE(
+      result.problems.at(0).ToString() ==
+      "more.yaml:15: HTTPRoute bookshop/x: spec.rules[0].backendRefs[0].namespace: neither the "
+      "route's namespace nor that of a parent, and no ReferenceGrant there allows it: \"other\"");
 }
 
 SCENARIO("a BackendPolicy that cannot be meant is refused") {

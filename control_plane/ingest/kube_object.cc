@@ -1,0 +1,307 @@
+#include "control_plane/ingest/kube_object.h"
+
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "control_plane/kube/json.h"
+#include "heddle/v1/endpoint_slice.pb.h"
+#include "heddle/v1/service.pb.h"
+#include "heddle/v1/workload.pb.h"
+
+namespace heddle::ingest {
+namespace {
+
+using kube::BoolAt;
+using kube::Find;
+using kube::Json;
+using kube::ListAt;
+using kube::NumberAt;
+using kube::ObjectAt;
+using kube::TextAt;
+
+constexpr char kSidecar[] = "heddle-proxy";
+constexpr char kServiceName[] = "kubernetes.io/service-name";
+constexpr char kInject[] = "heddle.dev/inject";
+constexpr size_t kMaxPorts = 256;
+constexpr char kGateway[] = "gateway.networking.k8s.io/v1";
+constexpr char kHeddle[] = "heddle.dev/v1";
+
+void SetName(const Json& object, v1::ObjectMeta* out) {
+  out->set_name(TextAt(object, {"metadata", "name"}));
+  out->set_namespace_(TextAt(object, {"metadata", "namespace"}));
+}
+
+// The sidecar's own ports, and what a port number may be.
+bool IsAppPort(int64_t port) {
+  return port >= 1 && port <= 65535 && port != 15000 && port != 15001 && port != 15006;
+}
+
+// Null: not a member of the mesh.
+std::shared_ptr<v1::Workload> ReadPod(const Json& pod, const model::Locality& locality) {
+  const std::string phase = TextAt(pod, {"status", "phase"});
+  const std::string address = TextAt(pod, {"status", "podIP"});
+  if (address.empty() || phase == "Succeeded" || phase == "Failed" || !HasSidecar(pod) ||
+      BoolAt(pod, {"spec", "hostNetwork"}).value_or(false))
+    return nullptr;
+  auto out = std::make_shared<v1::Workload>();
+  out->set_api_version("heddle.dev/v1");
+  out->set_kind("Workload");
+  SetName(pod, out->mutable_metadata());
+  for (const auto& [name, value] : ObjectAt(pod, {"metadata", "labels"}).items())
+    if (value.is_string())
+      (*out->mutable_metadata()->mutable_labels())[name] = value.get<std::string>();
+  v1::WorkloadSpec& spec = *out->mutable_spec();
+  spec.set_address(address);
+  spec.set_service_account(TextAt(pod, {"spec", "serviceAccountName"}));
+  spec.mutable_locality()->set_region(locality.region);
+  spec.mutable_locality()->set_zone(locality.zone);
+  std::set<int64_t> ports;
+  std::set<std::string> names;
+  for (const Json& container : ListAt(pod, {"spec", "containers"})) {
+    if (TextAt(container, {"name"}) == kSidecar) continue;
+    for (const Json& one : ListAt(container, {"ports"})) {
+      const std::string protocol = TextAt(one, {"protocol"});
+      const int64_t port = NumberAt(one, {"containerPort"}).value_or(0);
+      if ((!protocol.empty() && protocol != "TCP") || !IsAppPort(port)) continue;
+      if (ports.size() >= kMaxPorts || !ports.insert(port).second) continue;
+      v1::WorkloadPort& to = *spec.add_ports();
+      to.set_port(static_cast<int32_t>(port));
+      if (const std::string name = TextAt(one, {"name"}); names.insert(name).second)
+        to.set_name(name);
+    }
+  }
+  return out;
+}
+
+// Null: no address to call, or nothing on it that the mesh carries.
+std::shared_ptr<v1::Service> ReadService(const Json& service) {
+  if (TextAt(service, {"spec", "type"}) == "ExternalName") return nullptr;
+  auto out = std::make_shared<v1::Service>();
+  out->set_api_version("v1");
+  out->set_kind("Service");
+  SetName(service, out->mutable_metadata());
+  v1::ServiceSpec& spec = *out->mutable_spec();
+  spec.set_cluster_ip(TextAt(service, {"spec", "clusterIP"}));
+  for (const Json& family : ListAt(service, {"spec", "ipFamilies"}))
+    if (family.is_string()) spec.add_ip_families(family.get<std::string>());
+  std::set<int64_t> ports;
+  for (const Json& one : ListAt(service, {"spec", "ports"})) {
+    const std::string protocol = TextAt(one, {"protocol"});
+    const int64_t port = NumberAt(one, {"port"}).value_or(0);
+    if ((!protocol.empty() && protocol != "TCP") || port < 1 || port > 65535) continue;
+    if (ports.size() >= kMaxPorts || !ports.insert(port).second) continue;
+    v1::ServicePort& to = *spec.add_ports();
+    to.set_name(TextAt(one, {"name"}));
+    to.set_port(static_cast<int32_t>(port));
+    to.set_app_protocol(TextAt(one, {"appProtocol"}));
+  }
+  if (spec.ports().empty()) return nullptr;
+  return out;
+}
+
+std::shared_ptr<v1::EndpointSlice> ReadSlice(const Json& slice) {
+  const std::string service = TextAt(slice, {"metadata", "labels", kServiceName});
+  if (service.empty() || TextAt(slice, {"addressType"}) == "FQDN") return nullptr;
+  auto out = std::make_shared<v1::EndpointSlice>();
+  out->set_api_version("discovery.k8s.io/v1");
+  out->set_kind("EndpointSlice");
+  SetName(slice, out->mutable_metadata());
+  (*out->mutable_metadata()->mutable_labels())[kServiceName] = service;
+  out->set_address_type(TextAt(slice, {"addressType"}));
+  for (const Json& one : ListAt(slice, {"ports"})) {
+    const std::string protocol = TextAt(one, {"protocol"});
+    const int64_t port = NumberAt(one, {"port"}).value_or(0);
+    if ((!protocol.empty() && protocol != "TCP") || port < 1 || port > 65535) continue;
+    v1::SlicePort& to = *out->add_ports();
+    to.set_name(TextAt(one, {"name"}));
+    to.set_port(static_cast<int32_t>(port));
+  }
+  for (const Json& one : ListAt(slice, {"endpoints"})) {
+    const Json& addresses = ListAt(one, {"addresses"});
+    if (addresses.empty() || !addresses[0].is_string()) continue;
+    v1::SliceEndpoint& to = *out->add_endpoints();
+    to.add_addresses(addresses[0].get<std::string>());
+    const bool ready = BoolAt(one, {"conditions", "ready"}).value_or(true);
+    const bool serving = BoolAt(one, {"conditions", "serving"}).value_or(ready);
+    // Only what differs from the defaults, so that equal slices are equal however they are written.
+    if (!ready) to.mutable_conditions()->mutable_ready()->set_value(false);
+    if (serving != ready) to.mutable_conditions()->mutable_serving()->set_value(serving);
+    if (BoolAt(one, {"conditions", "terminating"}).value_or(false))
+      to.mutable_conditions()->mutable_terminating()->set_value(true);
+    if (TextAt(one, {"targetRef", "kind"}) == "Pod") {
+      to.mutable_target_ref()->set_kind("Pod");
+      to.mutable_target_ref()->set_name(TextAt(one, {"targetRef", "name"}));
+    }
+    to.set_zone(TextAt(one, {"zone"}));
+  }
+  return out;
+}
+
+bool IsServiceRef(const Json& ref) {
+  const Json* group = Find(ref, {"group"});
+  const bool core = group != nullptr && group->is_string() &&
+                    (group->get<std::string>().empty() || group->get<std::string>() == "core");
+  return core && TextAt(ref, {"kind"}) == "Service";
+}
+
+// What is decoded strictly: the parts that somebody wrote.
+Json Written(const KubeResource& resource, const Json& object) {
+  Json metadata = {{"name", TextAt(object, {"metadata", "name"})}};
+  if (const std::string ns = TextAt(object, {"metadata", "namespace"}); !ns.empty())
+    metadata["namespace"] = ns;
+  if (const std::string created = TextAt(object, {"metadata", "creationTimestamp"});
+      !created.empty())
+    metadata["creationTimestamp"] = created;
+  if (resource.kind == KubeKind::kWorkload && Find(object, {"metadata", "labels"}) != nullptr)
+    metadata["labels"] = *Find(object, {"metadata", "labels"});
+  Json out = {{"apiVersion", resource.api_version}, {"kind", resource.name}};
+  out["metadata"] = std::move(metadata);
+  if (const Json* spec = Find(object, {"spec"})) out["spec"] = *spec;
+  return out;
+}
+
+void ReadWritten(const KubeResource& resource, const Json& object, const std::string& name,
+                 KubeObject* out) {
+  Json text = Written(resource, object);
+  if (resource.has_status) {
+    out->status =
+        StatusTarget{.resource = &resource,
+                     .ns = TextAt(object, {"metadata", "namespace"}),
+                     .name = TextAt(object, {"metadata", "name"}),
+                     .uid = TextAt(object, {"metadata", "uid"}),
+                     .generation = NumberAt(object, {"metadata", "generation"}).value_or(0),
+                     .parents = {}};
+  }
+  if (resource.kind == KubeKind::kHttpRoute || resource.kind == KubeKind::kGrpcRoute) {
+    // A Gateway's routes are its controller's.
+    Json parents = Json::array();
+    for (const Json& one : ListAt(object, {"spec", "parentRefs"})) {
+      if (!IsServiceRef(one)) continue;
+      parents.push_back(one);
+      out->status->parents.push_back(kube::Dump(one));
+    }
+    if (parents.empty()) {
+      out->status.reset();
+      return;
+    }
+    text["spec"]["parentRefs"] = std::move(parents);
+  }
+  const std::string written = kube::Dump(text);
+  out->digest = model::Digest::Of(written);
+  out->file = ParseFile(name, written);
+  for (model::Problem& problem : out->file->problems) problem.line = 0;
+  for (model::Object& one : out->file->objects) one.line_of = nullptr;
+}
+
+void Put(model::Kind kind, const std::string& name,
+         std::shared_ptr<const google::protobuf::Message> body, KubeObject* out) {
+  if (body == nullptr) return;
+  out->digest = model::DigestOf(*body);
+  out->file.emplace();
+  out->file->name = name;
+  out->file->objects.push_back({.kind = kind,
+                                .file = name,
+                                .line_of = nullptr,
+                                .body = std::move(body),
+                                .digest = out->digest});
+}
+
+}  // namespace
+
+const std::vector<KubeResource>& KubeResources() {
+  static const auto& all = *new std::vector<KubeResource>{
+      {KubeKind::kNode, "v1", "Node", "nodes", "", false},
+      {KubeKind::kNamespace, "v1", "Namespace", "namespaces", "", false},
+      {KubeKind::kPod, "v1", "Pod", "pods", "", false},
+      {KubeKind::kService, "v1", "Service", "services", "", false},
+      {KubeKind::kEndpointSlice, "discovery.k8s.io/v1", "EndpointSlice", "endpointslices",
+       kServiceName, false},
+      {KubeKind::kHttpRoute, kGateway, "HTTPRoute", "httproutes", "", true},
+      {KubeKind::kGrpcRoute, kGateway, "GRPCRoute", "grpcroutes", "", true},
+      {KubeKind::kReferenceGrant, "gateway.networking.k8s.io/v1beta1", "ReferenceGrant",
+       "referencegrants", "", false},
+      {KubeKind::kMeshConfig, kHeddle, "MeshConfig", "meshconfigs", "", true},
+      {KubeKind::kBackendPolicy, kHeddle, "BackendPolicy", "backendpolicies", "", true},
+      {KubeKind::kAuthorizationPolicy, kHeddle, "AuthorizationPolicy", "authorizationpolicies", "",
+       true},
+      {KubeKind::kWorkloadPolicy, kHeddle, "WorkloadPolicy", "workloadpolicies", "", true},
+      {KubeKind::kWorkload, kHeddle, "Workload", "workloads", "", true},
+  };
+  return all;
+}
+
+std::string ResourcePath(const KubeResource& resource) {
+  const bool core = absl::string_view(resource.api_version) == "v1";
+  return absl::StrCat(core ? "/api/" : "/apis/", resource.api_version, "/", resource.plural);
+}
+
+std::string ObjectPath(const KubeResource& resource, absl::string_view ns, absl::string_view name) {
+  const bool core = absl::string_view(resource.api_version) == "v1";
+  return absl::StrCat(core ? "/api/" : "/apis/", resource.api_version,
+                      ns.empty() ? "" : "/namespaces/", ns, "/", resource.plural, "/", name);
+}
+
+std::string FileName(const KubeResource& resource, absl::string_view ns, absl::string_view name) {
+  return absl::StrCat(resource.name, " ", ns, ns.empty() ? "" : "/", name);
+}
+
+model::Locality NodeLocality(const Json& node) {
+  return {.region = TextAt(node, {"metadata", "labels", "topology.kubernetes.io/region"}),
+          .zone = TextAt(node, {"metadata", "labels", "topology.kubernetes.io/zone"}),
+          .sub_zone = {}};
+}
+
+std::string PodNode(const Json& pod) { return TextAt(pod, {"spec", "nodeName"}); }
+
+bool HasSidecar(const Json& pod) {
+  const auto has = [&](const char* list) {
+    const Json& containers = ListAt(pod, {"spec", list});
+    return std::any_of(containers.begin(), containers.end(),
+                       [](const Json& one) { return TextAt(one, {"name"}) == kSidecar; });
+  };
+  return has("containers") || has("initContainers");
+}
+
+bool WantsInjection(const Json& ns) {
+  return TextAt(ns, {"metadata", "labels", kInject}) == "enabled";
+}
+
+KubeObject ReadKubeObject(const KubeResource& resource, const Json& object,
+                          const model::Locality& locality) {
+  KubeObject out;
+  const std::string name = FileName(resource, TextAt(object, {"metadata", "namespace"}),
+                                    TextAt(object, {"metadata", "name"}));
+  switch (resource.kind) {
+    case KubeKind::kNamespace:
+    case KubeKind::kNode:
+      break;
+    case KubeKind::kPod:
+      Put(model::Kind::kWorkload, name, ReadPod(object, locality), &out);
+      break;
+    case KubeKind::kService:
+      Put(model::Kind::kService, name, ReadService(object), &out);
+      break;
+    case KubeKind::kEndpointSlice:
+      Put(model::Kind::kEndpointSlice, name, ReadSlice(object), &out);
+      break;
+    case KubeKind::kHttpRoute:
+    case KubeKind::kGrpcRoute:
+    case KubeKind::kReferenceGrant:
+    case KubeKind::kMeshConfig:
+    case KubeKind::kBackendPolicy:
+    case KubeKind::kAuthorizationPolicy:
+    case KubeKind::kWorkloadPolicy:
+    case KubeKind::kWorkload:
+      ReadWritten(resource, object, name, &out);
+      break;
+  }
+  return out;
+}
+
+}  // namespace heddle::ingest
