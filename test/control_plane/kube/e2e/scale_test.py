@@ -1,0 +1,88 @@
+"""2,000 services and 20,000 endpoints in a real API server: how soon heddle-control has read them, and what it needs for that."""
+
+import concurrent.futures
+import os
+import statistics
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from report import Report
+
+import control as c
+from k8s import world
+from k8s.cluster import Cluster, find_peer, find_peers
+from k8s.support.waiting import until
+
+NAMESPACES, SERVICES, ENDPOINTS = 20, 100, 10  # of each in the one before
+CHANGES = 100
+READY_SECONDS, MEMORY_MIB = 10, 300
+
+
+def need(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def fill(cluster):
+    def one(number):
+        ns, name = f"n{number // SERVICES}", f"s{number % SERVICES}"
+        c.service(cluster, ns, name)
+        c.endpoint_slice(cluster, ns, name, [c.endpoint(f"10.{128 + number // 256}.{number % 256}.{i + 1}") for i in range(ENDPOINTS)])
+
+    for i in range(NAMESPACES):
+        c.namespace(cluster, f"n{i}")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(NAMESPACES * SERVICES)))
+    c.pod(cluster, "n0", "client", "10.244.0.50")
+
+
+def change(cluster, one, number):
+    """Seconds from the API server's answer to a world that has the new endpoint."""
+    before = one.status()["generation"]
+    cluster.api.patch("/apis/discovery.k8s.io/v1/namespaces/n0/endpointslices/s0-0", {"endpoints": [c.endpoint(f"10.250.0.{number + 1}")]})
+    begin = time.monotonic()
+    until("the change", lambda: one.status()["generation"] > before, step=0.002)
+    return time.monotonic() - begin
+
+
+def main():
+    if not world.inside():
+        find_peers()
+        find_peer("gateway-api")
+    world.enter()
+    report = Report()
+    with Cluster(controllers=False) as cluster:
+        one = c.Control(cluster, 1)
+
+        def reads():
+            c.install(cluster)
+            fill(cluster)
+            begin = time.monotonic()
+            one.start().wait_ready(120)
+            seconds = time.monotonic() - begin
+            now, most = one.memory()
+            print(f"2,000 services and 20,000 endpoints: ready in {seconds:.1f} s, {now:.0f} MiB, {most:.0f} at most")
+            status = one.status()
+            need(status["problems"] == [], status["problems"][:3])
+            need("s99.n19" in one.proxy("n0/client"), "the last service is not there")
+            # A machine that is busy with other tests is slower: what counts is that it is not another order of size.
+            need(seconds < READY_SECONDS * float(os.environ.get("HEDDLE_SLOW", "3")), f"took {seconds:.1f} s")
+            need(most < MEMORY_MIB, f"needed {most:.0f} MiB")
+
+        def follows():
+            times = sorted(change(cluster, one, i) for i in range(CHANGES))
+            print(f"{CHANGES} endpoint changes: p50 {statistics.median(times) * 1000:.0f} ms, p99 {times[int(CHANGES * 0.99) - 1] * 1000:.0f} ms")
+            need(one.memory()[1] < MEMORY_MIB, f"needed {one.memory()[1]:.0f} MiB")
+
+        report.run("reads", reads)
+        if not report.failed:
+            report.run("follows", follows)
+        one.stop()
+        if report.failed and one.process:
+            print(one.log())
+    sys.exit(report.end())
+
+
+main()
