@@ -68,14 +68,19 @@ class Renderers:
         values = {**values, "namespace": {"create": False, **values.get("namespace", {})}}
         return self.run(values, [self.heddlectl, "install", "--namespace", namespace, "-f", self.file])
 
+    def parse(self, text):
+        parsed = subprocess.run([self.yaml_to_json], input=text, capture_output=True, text=True, check=False)
+        if parsed.returncode != 0:
+            raise AssertionError(parsed.stderr)
+        return json.loads(parsed.stdout)
+
     def objects(self, done):
         if done.returncode != 0:
             raise AssertionError(done.stderr)
-        parsed = subprocess.run([self.yaml_to_json], input=done.stdout, capture_output=True, text=True, check=False)
-        if parsed.returncode != 0:
-            raise AssertionError(parsed.stderr)
         out = {}
-        for one in json.loads(parsed.stdout):
+        for one in self.parse(done.stdout):
+            if one["kind"] == "ConfigMap":  # YAML in YAML: what it says counts, not how it is written
+                one["data"] = {key: self.parse(text) for key, text in one["data"].items()}
             name = f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}"
             if name in out:
                 raise AssertionError(f"{name} twice")
