@@ -129,7 +129,9 @@ def explains(cluster):
                          ("meshconfigs", "What holds for the whole mesh"),
                          ("hwl.spec.weight", "Relative share"),
                          ("hbp.status.conditions", "Accepted")):
-        text = " ".join(cluster.kubectl("explain", path).split())
+        # What is explained is published a little after it is served.
+        done = until(f"an explanation of {path}", lambda path=path: (one := cluster.try_kubectl("explain", path)).returncode == 0 and one)
+        text = " ".join(done.stdout.split())
         if phrase not in text:
             problems.append(f"kubectl explain {path}: {text}")
     return problems
