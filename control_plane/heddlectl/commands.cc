@@ -178,6 +178,18 @@ std::string HelpOf(const Command& command) {
                       command.flags.empty() ? "" : "\n", FlagHelp(command.flags));
 }
 
+// docs/heddlectl.md, which a test compares.
+std::string HelpPage() {
+  std::string out = absl::StrCat(
+      "# heddlectl\n\nMade by `heddlectl help --markdown` from what the program says of itself; "
+      "change "
+      "it there.\n\n```\n",
+      Overview(), "```\n");
+  for (const Command& command : Commands())
+    absl::StrAppend(&out, "\n## ", command.name, "\n\n```\n", HelpOf(command), "```\n");
+  return out;
+}
+
 }  // namespace
 
 int Fail(Terminal& terminal, const absl::Status& status) {
@@ -198,7 +210,7 @@ int Run(const std::vector<std::string>& words, Terminal& terminal) {
       terminal.out << HelpOf(command);
       return 0;
     }
-    terminal.out << Overview();
+    terminal.out << (words.size() > 1 && words[1] == "--markdown" ? HelpPage() : Overview());
     return 0;
   }
   if (name == "version" || name == "--version") {

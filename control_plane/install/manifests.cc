@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "control_plane/ingest/parse.h"
+#include "control_plane/inject/settings.h"
 #include "control_plane/install/chart_files.h"
 #include "control_plane/install/template.h"
 #include "control_plane/install/values.h"
@@ -85,6 +86,15 @@ absl::Status CheckMeshConfig(const Manifest& manifest, const json& values) {
   return lines.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
 }
 
+// Injection settings that heddle-control would refuse are refused here.
+absl::Status CheckInjection(const Manifest& manifest) {
+  HEDDLE_ASSIGN_OR_RETURN(const json object, ParseYamlValue(manifest.ToString(), manifest.text));
+  const json::json_pointer at("/data/settings.yaml");
+  if (!object.contains(at) || !object[at].is_string())
+    return absl::InternalError(absl::StrCat(manifest.ToString(), ": no settings.yaml"));
+  return inject::ReadSettings(object[at].get<std::string>(), "injection").status();
+}
+
 }  // namespace
 
 std::string Manifest::ToString() const {
@@ -108,8 +118,13 @@ absl::StatusOr<std::vector<Manifest>> RenderChart(const Release& release, const 
     HEDDLE_ASSIGN_OR_RETURN(const std::string text, RenderTemplate(file.path, file.text, data));
     HEDDLE_RETURN_IF_ERROR(AddManifests(file.path, text, &out));
   }
-  for (const Manifest& one : out)
-    if (one.kind == "MeshConfig") HEDDLE_RETURN_IF_ERROR(CheckMeshConfig(one, values));
+  for (const Manifest& one : out) {
+    if (one.kind == "MeshConfig") {
+      HEDDLE_RETURN_IF_ERROR(CheckMeshConfig(one, values));
+    } else if (one.kind == "ConfigMap") {
+      HEDDLE_RETURN_IF_ERROR(CheckInjection(one));
+    }
+  }
   std::stable_sort(out.begin(), out.end(), [](const Manifest& a, const Manifest& b) {
     return Rank(a.kind) < Rank(b.kind);
   });

@@ -157,7 +157,8 @@ SCENARIO("every command has help, and wrong calls exit 2 and say where to look")
   CHECK(Ctl({}).code == 2);
   CHECK(Ctl({"help"}).code == 0);
   CHECK_THAT(Ctl({"version"}).out, Catch::StartsWith("heddlectl "));
-  for (const char* name : {"validate", "status", "trace", "token", "rotate", "explain", "proxy"}) {
+  for (const char* name : {"validate", "status", "trace", "token", "rotate", "explain", "proxy",
+                           "install", "upgrade", "check", "uninstall", "inject"}) {
     CHECK_THAT(Ctl({name, "--help"}).out, Catch::StartsWith(absl::StrCat("heddlectl ", name)));
     CHECK_THAT(Ctl({"help", name}).out, Catch::StartsWith(absl::StrCat("heddlectl ", name)));
     const Ran ran = Ctl({name, "--nonsense"});
@@ -171,6 +172,13 @@ SCENARIO("every command has help, and wrong calls exit 2 and say where to look")
   const Ran nobody = Ctl({"status", "--control", "127.0.0.1:1"});
   CHECK(nobody.code == 1);
   CHECK_THAT(nobody.err, Catch::Contains("is heddle-control running?"));
+}
+
+SCENARIO("docs/heddlectl.md is what the program says of itself") {
+  const auto page = identity::ReadFile("docs/heddlectl.md");
+  REQUIRE(page.ok());
+  INFO("heddlectl help --markdown >docs/heddlectl.md");
+  CHECK(Ctl({"help", "--markdown"}).out == *page);
 }
 
 SCENARIO("validate says what heddle-control would say") {

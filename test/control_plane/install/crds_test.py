@@ -103,7 +103,7 @@ def schema_of(api, plural):
 
 def established(api):
     def all_are():
-        names = {item["metadata"]["name"]: {c["type"]: c["status"] for c in item.get("status", {}).get("conditions", [])}
+        names = {item["metadata"]["name"]: {c["type"]: c["status"] for c in (item.get("status") or {}).get("conditions") or []}
                  for item in api.get(CRDS)["items"]}
         return all(names.get(f"{plural}.heddle.dev", {}).get("Established") == "True" for plural in PLURALS.values())
     until("the CRDs established", all_are)

@@ -3,9 +3,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <variant>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "control_plane/inject/options.h"
+#include "control_plane/inject/settings.h"
 #include "control_plane/install/chart_files.h"
 #include "control_plane/install/manifests.h"
 #include "control_plane/install/values.h"
@@ -227,6 +230,35 @@ SCENARIO("a MeshConfig that heddle-control would refuse is refused before it is 
     REQUIRE_FALSE(manifests.ok());
     CAPTURE(manifests.status().ToString());
     REQUIRE(absl::StrContains(manifests.status().message(), c.expect));
+  }
+}
+
+SCENARIO("the chart knows every setting of injection, with the default that heddle-control has") {
+  auto values = DefaultValues();
+  REQUIRE(values.ok());
+  auto all = Render({});
+  const auto read = inject::ReadSettings(
+      all["ConfigMap heddle-system/heddle-injection"]["data"]["settings.yaml"].get<std::string>(),
+      "settings.yaml");
+  CAPTURE(read.status().ToString());
+  REQUIRE(read.ok());
+  const inject::PodOptions defaults;
+  for (const inject::OptionSpec& spec : inject::OptionTable()) {
+    CAPTURE(inject::SettingName(spec));
+    REQUIRE((*values)["injection"].contains(inject::SettingName(spec)));
+    if (spec.name == "proxy-image") continue;
+    std::visit([&](auto field) { REQUIRE(read->defaults.*field == defaults.*field); }, spec.field);
+  }
+  for (const auto& [set, expect] : std::map<std::string, std::string>{
+           {"injection.excludeInboundPorts=70000", "injection: excludeInboundPorts: "},
+           {"injection.includeOutboundCidrs=10.0.0.0/40", "injection: includeOutboundCidrs: "}}) {
+    CAPTURE(set);
+    auto wrong = *values;
+    REQUIRE(SetValue(set, &wrong).ok());
+    const auto manifests = RenderChart({}, wrong);
+    REQUIRE_FALSE(manifests.ok());
+    CAPTURE(manifests.status().ToString());
+    REQUIRE(absl::StrContains(manifests.status().message(), expect));
   }
 }
 
