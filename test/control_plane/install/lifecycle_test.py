@@ -31,7 +31,8 @@ MAY = [
     ("patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "heddle-injector", ""),
 ]
 MAY_NOT = [
-    ("list", "secrets", "", ""), ("get", "secrets", "heddle-ca", "x"), ("get", "secrets", "other", NS), ("create", "secrets", "", "x"),
+    ("list", "secrets", "", ""), ("list", "serviceaccounts", "", ""), ("get", "configmaps", "heddle-root", "x"),
+    ("update", "backendpolicies.heddle.dev/status", "", "x"), ("get", "secrets", "heddle-ca", "x"), ("get", "secrets", "other", NS), ("create", "secrets", "", "x"),
     ("patch", "configmaps", "kube-root-ca.crt", "x"), ("list", "configmaps", "", ""), ("create", "pods", "", "x"),
     ("delete", "pods", "", "x"), ("patch", "pods", "", "x"), ("create", "pods/exec", "", "x"),
     ("patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io", "other", ""),
