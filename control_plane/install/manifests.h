@@ -26,8 +26,8 @@ struct Release {
   std::string ns = "heddle-system";
 };
 
-// `values` are complete and checked. A MeshConfig among the manifests and the injection settings are
-// checked by the rules of heddle-control.
+// `values` are complete and checked. A MeshConfig among the manifests and the injection settings
+// are checked by the rules of heddle-control.
 absl::StatusOr<std::vector<Manifest>> RenderChart(const Release& release,
                                                   const nlohmann::json& values);
 
