@@ -148,11 +148,11 @@ absl::Status SetSetting(absl::string_view key, absl::string_view value, Settings
 
 absl::Status CheckSettings(const Settings& settings) { return CheckTogether(settings.defaults); }
 
-absl::StatusOr<Settings> ReadSettings(absl::string_view text, const std::string& name) {
+absl::StatusOr<Settings> ReadSettings(absl::string_view text, const std::string& name,
+                                      Settings settings) {
   HEDDLE_ASSIGN_OR_RETURN(
       const std::vector<std::string> documents,
       yaml::ToPlainJson(text, {.file = name, .max_bytes = 1 << 20, .max_nodes = 10000}));
-  Settings settings;
   if (documents.empty()) return settings;
   const Json json = Json::parse(documents[0], nullptr, false);
   if (documents.size() > 1 || !json.is_object())

@@ -29,8 +29,9 @@ struct Settings {
 };
 
 // YAML or JSON: a map of settings, all optional. An error names the key, what was found and what is
-// allowed; `name` is how the file is called in it.
-absl::StatusOr<Settings> ReadSettings(absl::string_view text, const std::string& name);
+// allowed; `name` is how the file is called in it. What the file does not say is as in `base`.
+absl::StatusOr<Settings> ReadSettings(absl::string_view text, const std::string& name,
+                                      Settings base = {});
 
 // One setting by its key, as in the file; lists are comma-separated. For `--set KEY=VALUE`.
 absl::Status SetSetting(absl::string_view key, absl::string_view value, Settings* settings);
