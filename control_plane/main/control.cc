@@ -23,6 +23,7 @@
 #include "control_plane/kube/client.h"
 #include "control_plane/kube/config.h"
 #include "control_plane/kube/lease.h"
+#include "control_plane/main/webhooks.h"
 #include "control_plane/serve/auth.h"
 #include "control_plane/serve/certificates.h"
 #include "control_plane/serve/grpc_forward.h"
@@ -79,6 +80,14 @@ absl::StatusOr<identity::ServerNames> NamesOf(const Options& options, const std:
   return out;
 }
 
+// Who this process is among its replicas. One that was started again is another than before.
+std::string Instance() {
+  if (const char* pod = ::getenv("POD_NAME"); pod != nullptr) return pod;
+  char host[256] = {};
+  ::gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, "-", ::getpid());
+}
+
 }  // namespace
 
 // In the order they are made; destroyed in reverse.
@@ -106,6 +115,7 @@ struct Control::Parts {
   ingest::KubernetesSource* kubernetes = nullptr;  // `source`, in a cluster
   std::optional<status::Steward> steward;
   std::unique_ptr<status::HttpServer> admin, health;
+  std::unique_ptr<Webhooks> webhooks;
 
   event::Loop ticks;
   std::optional<event::Timer> timer;
@@ -127,6 +137,7 @@ struct Control::Parts {
   absl::Status StartAdmin();
   absl::Status StartHealth();
   void StartStewardship();
+  absl::Status StartWebhooks();
   void WatchCa();
   void StartTicking();
   void OnUpdate(ingest::Update update);
@@ -278,8 +289,12 @@ absl::Status Control::Parts::StartAdmin() {
   pages.traces = &*traces;
   pages.rotate = [this](const std::string& step) { return Rotate(step); };
   HEDDLE_ASSIGN_OR_RETURN(
-      admin, status::HttpServer::Start(options.admin, [pages](const status::HttpRequest& request) {
-        return status::AnswerAdmin(pages, request);
+      admin,
+      status::HttpServer::Start(options.admin, [this, pages](const status::HttpRequest& request) {
+        status::HttpReply reply = status::AnswerAdmin(pages, request);
+        if (request.path == "/metrics" && reply.code == 200 && webhooks != nullptr)
+          reply.body += webhooks->Metrics();
+        return reply;
       }));
   return absl::OkStatus();
 }
@@ -323,12 +338,7 @@ status::Steward::Wanted Control::Parts::Wanted() {
 
 void Control::Parts::StartStewardship() {
   if (cluster == nullptr) return;
-  const char* pod = ::getenv("POD_NAME");
-  char host[256] = {};
-  ::gethostname(host, sizeof(host) - 1);
-  // A process that was started again is another candidate than the one before.
-  const std::string identity =
-      pod != nullptr ? std::string(pod) : absl::StrCat(host, "-", ::getpid());
+  const std::string identity = Instance();
   election.emplace(
       *cluster,
       kube::ElectionOptions{
@@ -337,6 +347,28 @@ void Control::Parts::StartStewardship() {
   steward.emplace(*cluster, status::StewardOptions{.instance = identity},
                   [this] { return Wanted(); });
   ca_watch = std::thread([this] { WatchCa(); });
+}
+
+absl::Status Control::Parts::StartWebhooks() {
+  if (options.webhook.empty()) return absl::OkStatus();
+  WebhookOptions given{.listen = options.webhook,
+                       .settings_file = options.injection,
+                       .trust_domain = options.trust_domain,
+                       .system_namespace = options.system_namespace,
+                       .key_path = serving->key_path(),
+                       .cert_path = serving->cert_path(),
+                       .bundle = [this] { return ca->Bundle(); },
+                       .cluster = cluster.get(),
+                       .instance = Instance(),
+                       .leading = [this] { return election.has_value() && election->leading(); },
+                       .world = [this] { return hub->world(); },
+                       .namespace_labels = {}};
+  if (kubernetes != nullptr)
+    given.namespace_labels = [this](const std::string& ns) {
+      return kubernetes->NamespaceLabels(ns);
+    };
+  HEDDLE_ASSIGN_OR_RETURN(webhooks, Webhooks::Start(std::move(given)));
+  return absl::OkStatus();
 }
 
 // Takes up what another replica did to the CA.
@@ -372,6 +404,7 @@ void Control::Parts::Tick() {
     absl::MutexLock guard(&mutex);
     serving_not_after = serving->not_after();
   }
+  if (webhooks != nullptr) webhooks->Tick(now);
   timer->Start(kTick);
 }
 
@@ -469,6 +502,7 @@ absl::StatusOr<std::unique_ptr<Control>> Control::Start(const Options& options) 
   HEDDLE_RETURN_IF_ERROR(parts.StartIdentity());
   HEDDLE_RETURN_IF_ERROR(parts.StartServing());
   HEDDLE_RETURN_IF_ERROR(parts.StartSource());
+  HEDDLE_RETURN_IF_ERROR(parts.StartWebhooks());
   HEDDLE_RETURN_IF_ERROR(parts.StartAdmin());
   HEDDLE_RETURN_IF_ERROR(parts.StartHealth());
   parts.StartStewardship();
@@ -504,6 +538,7 @@ void Control::Stop() {
   parts_->timer.reset();
   parts_->admin.reset();
   parts_->health.reset();
+  parts_->webhooks.reset();
   if (parts_->hub) parts_->hub->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(absl::Seconds(2));
 }

@@ -36,6 +36,11 @@ const std::vector<Flag>& Flags() {
       {"health-address", "HOST:PORT", &Options::health_address,
        "/livez and /readyz for the kubelet, without TLS. Ready once the configuration was read. "
        "Default: none."},
+      {"webhook", "HOST:PORT", &Options::webhook,
+       "Admission webhooks over TLS: /inject/namespace, /inject/pod, /validate. The caBundle of "
+       "webhook configurations heddle-injector and heddle-validator is kept. Default: none."},
+      {"injection", "FILE", &Options::injection,
+       "Settings of injection (docs/injection.md), read again when they change. Default: none."},
       {"state-dir", "DIR", &Options::state_dir,
        "Where the CA's key and certificate, the token key and this server's certificate are kept; "
        "made with mode 0700. "
@@ -104,6 +109,8 @@ absl::Status Check(const Options& options) {
   if (options.state_dir.empty())
     return absl::InvalidArgumentError(
         "--state-dir DIR is required: where the CA's key is kept; give it a directory of its own");
+  if (!options.injection.empty() && options.webhook.empty())
+    return absl::InvalidArgumentError("--injection FILE says what --webhook does: give both");
   base::LogLevel level;
   if (!base::ParseLogLevel(options.log_level, &level))
     return absl::InvalidArgumentError(absl::StrCat(

@@ -16,6 +16,8 @@ struct Options {
   std::string context;
   std::string system_namespace = "heddle-system";
   std::string health_address;  // empty: none
+  std::string webhook;         // empty: none
+  std::string injection;       // settings file of the webhook; empty: the defaults
   std::string state_dir;
   std::string listen = "127.0.0.1:15010";
   std::string admin = "127.0.0.1:15014";
