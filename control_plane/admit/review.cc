@@ -164,22 +164,24 @@ void Reviewer::Inject(absl::string_view path, Parts* parts) {
         !status.ok())
       decision = {inject::Verdict::kRefuse, "bad-pod", std::string(status.message())};
   }
+  // Asked again about a pod that is as it should be: said already.
+  const bool again = decision.verdict == inject::Verdict::kInject && after == pod;
   const char* outcome = "skipped";
   if (decision.verdict == inject::Verdict::kRefuse) {
     outcome = "refused";
     parts->Refuse(absl::StrCat(decision.message, " (heddle.dev: docs/injection.md)"));
   } else if (decision.verdict == inject::Verdict::kInject) {
-    outcome = "injected";
-    if (const Json patch = inject::Diff(pod, after); !patch.empty()) {
+    outcome = again ? "unchanged" : "injected";
+    if (!again) {
       parts->response["patchType"] = "JSONPatch";
-      parts->response["patch"] = absl::Base64Escape(Print(patch));
+      parts->response["patch"] = absl::Base64Escape(Print(inject::Diff(pod, after)));
     }
   }
   parts->response["auditAnnotations"] = {
       {"injection", absl::StrCat(outcome, ": ", decision.message)}};
   Count("heddle_injections_total",
         absl::StrCat("outcome=\"", outcome, "\",reason=\"", decision.reason, "\""));
-  if (!source_.on_injection || At(parts->request, "dryRun") == true) return;
+  if (again || !source_.on_injection || At(parts->request, "dryRun") == true) return;
   Injection said{.verdict = decision.verdict,
                  .reason = std::string(decision.reason),
                  .message = decision.message,

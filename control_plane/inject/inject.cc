@@ -191,13 +191,52 @@ absl::StatusOr<int64_t> ProxyUid(const PodOptions& options, const Json& wishes) 
   const Json& uid = At(At(wishes, "securityContext"), "runAsUser");
   const bool tproxy = options.interception_mode == "tproxy";
   if (uid.is_null() || (tproxy && uid == 0)) return kProxyUid;
-  if (!tproxy && uid.is_number_unsigned() && uid >= 1 && uid < 4294967295)
-    return uid.get<int64_t>();
+  if (!tproxy && uid.is_number_integer() && uid >= 1 && uid < 4294967295) return uid.get<int64_t>();
   return Wrong(absl::StrCat("container ", kProxyName, ": securityContext.runAsUser: found ",
                             uid.dump().substr(0, 40), ", allowed ",
                             tproxy ? "0, which tproxy needs"
                                    : "1 to 4294967294: the sidecar is told from the application "
                                      "by its user"));
+}
+
+// Whether `there` says everything that `fresh` says, and perhaps more: defaults that the API server
+// filled in, a mount that its ServiceAccount plugin added, limits of a LimitRange.
+bool Covers(const Json& there, const Json& fresh) {
+  if (fresh.is_object() && there.is_object()) {
+    for (const auto& [key, value] : fresh.items())
+      if (!there.contains(key) || !Covers(there[key], value)) return false;
+    return true;
+  }
+  if (!fresh.is_array() || !there.is_array()) return there == fresh;
+  // In the same order, others may stand between.
+  size_t at = 0;
+  for (const Json& value : fresh) {
+    while (at < there.size() && !Covers(there[at], value)) ++at;
+    if (at++ == there.size()) return false;
+  }
+  return true;
+}
+
+// What an earlier injection put in and others have added to since stays with these additions, as
+// far as it still says what we would say. Otherwise being asked twice for one pod, which the API
+// server does when others change it after us, would take away what they did.
+void KeepAdditions(const Json& before, Json* after) {
+  const Json& old_spec = At(before, "spec");
+  Json& spec = (*after)["spec"];
+  for (const char* field : {"initContainers", "containers", "volumes"}) {
+    if (!spec.contains(field)) continue;
+    for (Json& fresh : spec[field])
+      for (const Json& there : Items(At(old_spec, field)))
+        if (absl::StartsWith(TextAt(fresh, "name"), "heddle-") &&
+            TextAt(there, "name") == TextAt(fresh, "name") && Covers(there, fresh))
+          fresh = there;
+  }
+  // Volumes have no order that means anything.
+  const Json& old_volumes = At(old_spec, "volumes");
+  if (old_volumes.is_array() && spec.contains("volumes") &&
+      std::is_permutation(old_volumes.begin(), old_volumes.end(), spec["volumes"].begin(),
+                          spec["volumes"].end()))
+    spec["volumes"] = old_volumes;
 }
 
 class Injector {
@@ -354,6 +393,7 @@ absl::Status Inject(const Settings& settings, Json* pod, std::vector<std::string
   Injector injector(settings, std::move(options));
   HEDDLE_RETURN_IF_ERROR(injector.Run(&out));
   found.insert(found.end(), injector.warnings().begin(), injector.warnings().end());
+  if (IsInjected(*pod)) KeepAdditions(*pod, &out);
   *pod = std::move(out);
   warnings->insert(warnings->end(), found.begin(), found.end());
   return absl::OkStatus();

@@ -7,7 +7,9 @@
 //   const nlohmann::json patch = Diff(pod, after);
 //
 // A pod that was injected before is taken back to what it was and injected anew, so that doing it
-// twice is doing it once, and a newer Heddle replaces what an older one put in.
+// twice is doing it once, and a newer Heddle replaces what an older one put in. What others have
+// added to our containers in between (defaults, limits) stays where the rest is still as we want
+// it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -41,16 +41,16 @@ Json* Find(const Place& place, Json* container) {
 }
 
 std::optional<uint32_t> PortNumber(const Json& container, const Json& port) {
-  uint32_t number = 0;
-  if (port.is_number_unsigned() && port.get<uint64_t>() <= 65535) {
-    number = port.get<uint32_t>();
+  int64_t number = 0;
+  if (port.is_number_integer()) {
+    number = port.get<int64_t>();
   } else if (port.is_string()) {
     for (const Json& one : Items(At(container, "ports")))
-      if (At(one, "name") == port && At(one, "containerPort").is_number_unsigned() &&
-          At(one, "containerPort").get<uint64_t>() <= 65535)
-        number = At(one, "containerPort").get<uint32_t>();
+      if (At(one, "name") == port && At(one, "containerPort").is_number_integer())
+        number = At(one, "containerPort").get<int64_t>();
   }
-  return number == 0 ? std::nullopt : std::optional<uint32_t>(number);
+  if (number < 1 || number > 65535) return std::nullopt;
+  return static_cast<uint32_t>(number);
 }
 
 // The kind of handler that can be rewritten, or null.

@@ -81,6 +81,7 @@ SCENARIO("a pod of an enabled namespace is patched into what injection makes of 
   const json again = Ask(reviewer, "/inject/namespace", PodReview(expected));
   CHECK(again["allowed"] == true);
   CHECK(!again.contains("patch"));
+  CHECK(said.size() == 1);
 }
 
 SCENARIO("the path, the labels and the pod decide") {

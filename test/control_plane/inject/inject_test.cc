@@ -224,6 +224,40 @@ SCENARIO("a newer injection replaces an older one") {
   CHECK(pod == direct);
 }
 
+SCENARIO("what others add to our containers after us stays when we are asked again") {
+  const json before =
+      json::parse(R"({"spec": {"containers": [{"name": "a"}], "volumes": [{"name": "v"}]}})");
+  json pod = before;
+  std::vector<std::string> warnings;
+  REQUIRE(inject::Inject({}, &pod, &warnings).ok());
+  json& proxy = pod["spec"]["initContainers"][1];
+  proxy["terminationMessagePath"] = "/dev/termination-log";
+  proxy["resources"]["limits"]["cpu"] = "1";
+  proxy["volumeMounts"].push_back({{"name", "kube-api-access"}, {"mountPath", "/x"}});
+  pod["spec"]["volumes"].push_back({{"name", "kube-api-access"}});
+  pod["spec"]["volumes"][2]["configMap"]["defaultMode"] = 420;
+  const json added = pod;
+  REQUIRE(inject::Inject({}, &pod, &warnings).ok());
+  CHECK(pod == added);
+
+  // A container that came later has its probes rewritten, and the sidecar is told.
+  pod["spec"]["containers"].push_back(
+      {{"name", "b"}, {"livenessProbe", {{"tcpSocket", {{"port", 80}}}}}});
+  REQUIRE(inject::Inject({}, &pod, &warnings).ok());
+  CHECK(pod["spec"]["containers"][1]["livenessProbe"]["httpGet"]["path"] == "/app-health/b/livez");
+  CHECK(pod["spec"]["initContainers"][1]["env"].back()["name"] == "HEDDLE_APP_PROBES");
+
+  // Other settings: ours is made anew.
+  inject::Settings settings;
+  settings.defaults.proxy_image = "next:1";
+  pod = added;
+  REQUIRE(inject::Inject(settings, &pod, &warnings).ok());
+  CHECK(pod["spec"]["initContainers"][1]["image"] == "next:1");
+  CHECK(!pod["spec"]["initContainers"][1].contains("terminationMessagePath"));
+  REQUIRE(inject::Remove(&pod).ok());
+  CHECK(pod["spec"]["containers"] == before["spec"]["containers"]);
+}
+
 SCENARIO("a difference is small, and applied gives what it was made from") {
   const auto diff = [](const char* a, const char* b) {
     return inject::Diff(json::parse(a), json::parse(b)).dump();

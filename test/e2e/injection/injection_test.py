@@ -22,7 +22,7 @@ WEBHOOK = "127.0.0.1:15017"
 POD = """
 apiVersion: v1
 kind: Pod
-metadata: {name: %s, namespace: %s, labels: {%s}, annotations: {%s}}
+metadata: {name: "%s", namespace: "%s", labels: {%s}, annotations: {%s}}
 spec: {containers: [{name: app, image: "app:1", readinessProbe: {httpGet: {path: /ready, port: 8080}}}]}
 """
 
@@ -131,6 +131,17 @@ def injected(cluster):
     need(second["metadata"]["annotations"] == found["metadata"]["annotations"], "another status")
 
 
+def limits(cluster):
+    """The API server asks again after a LimitRange has had its say about our containers; what it said stays."""
+    cluster.apply(text=json.dumps({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l", "namespace": "meshed"},
+                                   "spec": {"limits": [{"type": "Container", "default": {"cpu": "700m"}}]}}))
+    cluster.apply(text=json.dumps({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "meshed"},
+                                   "spec": {"hard": {"limits.cpu": "100"}}}))
+    found = until("a pod within the quota", lambda: pod(cluster, f"limited-{os.urandom(3).hex()}")[0])
+    need({one["resources"]["limits"]["cpu"] for one in found["spec"]["initContainers"]} == {"700m"}, found["spec"])
+    cluster.kubectl("delete", "quota/q", "limits/l", "-n", "meshed")
+
+
 def who_decides(cluster):
     for name, namespace, labels, expected in (("no", "meshed", 'heddle.dev/inject: "false"', False),
                                               ("yes", "plain", 'heddle.dev/inject: "true"', True),
@@ -228,6 +239,7 @@ def main():
         until("the webhooks in force", lambda: "heddle-proxy" in names(pod(cluster, f"try-{os.urandom(4).hex()}")[0] or {
             "spec": {"containers": []}}))
         for name, test in (("a pod is injected, and made again it is the same", injected),
+                           ("a LimitRange and a quota hold for the sidecar too", limits),
                            ("labels of the namespace and the pod decide", who_decides),
                            ("refusals and warnings reach the one who applies", refused_and_warned),
                            ("whoever asked for a pod is told by an Event", events),
