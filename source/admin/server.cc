@@ -103,10 +103,20 @@ class AdminServer::Session final : public event::Destroyable,
     if (end) Respond();
   }
   void OnTrailers(http::Trailers) override { Respond(); }
-  void OnReset(http::ResetReason) override {}
+  void OnReset(http::ResetReason) override { stream_ = nullptr; }
 
   void Respond() {
-    const Reply reply = server_.handler_(request_);
+    // The client is waiting for us now; the handler bounds for how long.
+    idle_.Stop();
+    work_ = server_.handler_(request_, [this](const Reply& reply) {
+      Send(reply);
+      if (work_ != nullptr) server_.loop_.Destroy(std::move(work_));
+    });
+  }
+
+  void Send(const Reply& reply) {
+    if (stream_ == nullptr) return;  // the client gave up
+    idle_.Start(kIdleTimeout);
     http::ResponseHead head;
     head.status = reply.status;
     head.headers.Add(http::HeaderId::kContentType, reply.content_type);
@@ -132,9 +142,10 @@ class AdminServer::Session final : public event::Destroyable,
   std::unique_ptr<http::ServerCodec> codec_;
   http::ServerStream* stream_ = nullptr;
   Request request_;
+  std::unique_ptr<event::Destroyable> work_;  // of an answer that takes a while
 };
 
-AdminServer::AdminServer(event::Loop& loop, Handler handler)
+AdminServer::AdminServer(event::Loop& loop, LateHandler handler)
     : loop_(loop), handler_(std::move(handler)) {}
 
 AdminServer::~AdminServer() = default;
@@ -146,6 +157,19 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(event::Loop& loo
     return absl::InvalidArgumentError(
         absl::StrCat("admin.address: found ", address.ToString(), ", allowed a loopback address"));
   }
+  return StartOpen(
+      loop, address,
+      [handler = std::move(handler)](
+          const Request& request,
+          const std::function<void(Reply)>& answer) -> std::unique_ptr<event::Destroyable> {
+        answer(handler(request));
+        return nullptr;
+      });
+}
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::StartOpen(event::Loop& loop,
+                                                                    const net::Address& address,
+                                                                    LateHandler handler) {
   HEDDLE_ASSIGN_OR_RETURN(net::Fd fd, net::Listen(address, {.reuse_port = false}));
   std::unique_ptr<AdminServer> server(new AdminServer(loop, std::move(handler)));
   AdminServer* raw = server.get();

@@ -3,6 +3,8 @@
 // POST. Secrets are never shown.
 //
 //   HEDDLE_ASSIGN_OR_RETURN(auto admin, AdminServer::Start(loop, address, view));
+//
+// The same server, open to others, is what the health port (source/probe) answers with.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +34,10 @@ struct Reply {
 };
 
 using Handler = std::function<Reply(const Request&)>;
+// For answers that take a while: `answer` is called once, from the loop or at once. Destroying what
+// is returned (null: answered already) gives the answer up; that happens when the client goes.
+using LateHandler = std::function<std::unique_ptr<event::Destroyable>(
+    const Request&, std::function<void(Reply)> answer)>;
 
 class AdminServer {
  public:
@@ -42,16 +48,20 @@ class AdminServer {
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(event::Loop& loop,
                                                             const net::Address& address,
                                                             Handler handler);
+  // For every address: what `handler` gives away, everybody may see.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> StartOpen(event::Loop& loop,
+                                                                const net::Address& address,
+                                                                LateHandler handler);
   ~AdminServer();
   const net::Address& address() const;
 
  private:
   class Session;
-  AdminServer(event::Loop& loop, Handler handler);
+  AdminServer(event::Loop& loop, LateHandler handler);
   void Remove(Session* session);
 
   event::Loop& loop_;
-  Handler handler_;
+  LateHandler handler_;
   std::unique_ptr<net::Listener> listener_;
   std::vector<std::unique_ptr<Session>> sessions_;
 };

@@ -1,6 +1,9 @@
 #include "source/intercept/command.h"
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
@@ -172,6 +175,9 @@ int Main(const std::vector<std::string>& arguments) {
     std::fputs(kHelp, stdout);
     return 0;
   }
+  // Where its lock file cannot be made (a read-only root) iptables would not run, and there is
+  // nobody to lock out.
+  if (access("/run", W_OK) != 0) setenv("XTABLES_LOCKFILE", "/dev/null", 0);
   const absl::StatusOr<std::string> said = Execute(*options, ThisSystem());
   if (!said.ok()) return refuse(said.status());
   std::fputs(said->c_str(), stdout);

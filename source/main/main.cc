@@ -1,10 +1,13 @@
 // heddle-proxy.
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "source/base/log.h"
 #include "source/intercept/command.h"
+#include "source/probe/command.h"
+#include "source/probe/probe.h"
 #include "source/server/bootstrap.h"
 #include "source/server/options.h"
 #include "source/server/server.h"
@@ -28,13 +31,24 @@ int ValidateOnly(const Options& options, const heddle::config::Bootstrap& bootst
   return 0;
 }
 
+// Everything that is not running the sidecar.
+struct Command {
+  const char* name;
+  int (*main)(const std::vector<std::string>& arguments);
+};
+constexpr Command kCommands[] = {{"intercept", heddle::intercept::Main},
+                                 {"wait", heddle::probe::WaitMain},
+                                 {"drain", heddle::probe::DrainMain}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (!arguments.empty() && arguments[0] == "intercept")
-    return heddle::intercept::Main({arguments.begin() + 1, arguments.end()});
-  const absl::StatusOr<Options> options = heddle::server::ParseOptions(arguments);
+  for (const Command& command : kCommands) {
+    if (!arguments.empty() && arguments[0] == command.name)
+      return command.main({arguments.begin() + 1, arguments.end()});
+  }
+  absl::StatusOr<Options> options = heddle::server::ParseOptions(arguments);
   if (!options.ok()) return Refuse(options.status());
   if (options->help) {
     std::fputs(heddle::server::kHelp, stdout);
@@ -44,6 +58,8 @@ int main(int argc, char** argv) {
     std::printf("heddle-proxy %s\n", heddle::server::kVersion);
     return 0;
   }
+  if (const char* probes = std::getenv(heddle::probe::kProbesVariable); probes != nullptr)
+    options->app_probes = probes;
   heddle::base::SetLogLevel(options->log_level);
   absl::StatusOr<heddle::config::Bootstrap> bootstrap = heddle::server::LoadBootstrap(*options);
   if (!bootstrap.ok()) return Refuse(bootstrap.status());

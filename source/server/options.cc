@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "source/base/status.h"
 #include "source/net/address.h"
 
@@ -23,6 +24,8 @@ Usage:
                                                      run under heddle-control
   heddle-proxy -c FILE --mode validate               check the file, print one line, exit 0 or 1
   heddle-proxy intercept [flags]                     redirect a pod's traffic (heddle-proxy intercept --help)
+  heddle-proxy wait [flags]                          wait until the sidecar beside it is ready
+  heddle-proxy drain [flags]                         let the inbound connections of the sidecar beside it end
 
 Where the configuration comes from (one of the two):
   -c, --config-path FILE    bootstrap file: node, admin, static_resources, dynamic_resources (ADS)
@@ -37,10 +40,14 @@ With --control:
   --control-ca FILE         root certificate of the control plane, PEM (ca.crt in heddle-control's state directory)
   --state-dir DIR           keeps the last good configuration, key and certificate (mode 0700); default: nothing kept
   --trust-domain DOMAIN     default cluster.local
-  --intercept               the pod's traffic is redirected to 15001 (outbound) and 15006 (inbound) by iptables
+  --intercept[=MODE]        the pod's traffic is redirected to 15001 (outbound) and 15006 (inbound) by heddle-proxy intercept;
+                            MODE redirect (default) or tproxy, as there (tproxy needs NET_ADMIN)
 
 Running:
   --admin-address IP:PORT   admin page; loopback only; default 127.0.0.1:15000, or what the file says
+  --health-address IP:PORT  health port, open to the kubelet: /healthz/ready, /stats/prometheus and the application's probes,
+                            /app-health/CONTAINER/livez, readyz, startupz, as the variable HEDDLE_APP_PROBES (JSON) lists them;
+                            default: none
   --admin-address-path FILE writes the admin page's address there once it is bound (port 0 chooses one)
   --concurrency N           worker threads, 1 to 128; default 1: a sidecar
   --drain-time-s N          longest time for running requests after SIGTERM; default 30. A second SIGTERM ends at once
@@ -86,6 +93,7 @@ constexpr TextFlag kTextFlags[] = {
     {"--state-dir", &Options::state_dir},
     {"--trust-domain", &Options::trust_domain},
     {"--admin-address", &Options::admin_address},
+    {"--health-address", &Options::health_address},
     {"--admin-address-path", &Options::admin_address_path},
 };
 
@@ -115,6 +123,14 @@ absl::Status SetFlag(const std::string& flag, const std::string& value, Options*
   }
   return absl::InvalidArgumentError(
       absl::StrCat("unknown flag \"", flag, "\"; see heddle-proxy --help"));
+}
+
+absl::Status SetIntercept(absl::string_view flag, Options* out) {
+  if (absl::ConsumePrefix(&flag, "--intercept=") && flag != "redirect" && flag != "tproxy")
+    return Wrong("--intercept", flag, "redirect, tproxy");
+  out->intercept = true;
+  out->tproxy = flag == "tproxy";
+  return absl::OkStatus();
 }
 
 absl::Status CheckControl(const Options& options) {
@@ -152,6 +168,9 @@ absl::Status Check(const Options& options) {
     return Wrong("--admin-address", options.admin_address,
                  "a loopback address: the admin page has no password");
   }
+  if (!options.health_address.empty() && !net::Address::Parse(options.health_address).ok()) {
+    return Wrong("--health-address", options.health_address, "IP:PORT");
+  }
   return absl::OkStatus();
 }
 
@@ -169,8 +188,8 @@ absl::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
       out.version = true;
       return out;
     }
-    if (flag == "--intercept") {
-      out.intercept = true;
+    if (flag == "--intercept" || absl::StartsWith(flag, "--intercept=")) {
+      HEDDLE_RETURN_IF_ERROR(SetIntercept(flag, &out));
       continue;
     }
     // Envoy's flags that mean nothing here, so that a command line can be carried over.

@@ -23,7 +23,11 @@ struct Options {
   std::string token_file;  // proof of identity for the first certificate
   std::string control_ca;  // root certificate(s) of the control plane, PEM
   std::string state_dir;   // last good configuration, key and certificate
-  bool intercept = false;  // iptables redirects the pod's traffic
+  bool intercept = false;  // the pod's traffic is redirected (heddle-proxy intercept)
+  bool tproxy = false;     // inbound by TPROXY: intercepted listeners need IP_TRANSPARENT
+
+  std::string health_address;  // the health port; empty: none
+  std::string app_probes;      // of the application, JSON: HEDDLE_APP_PROBES
 
   std::string admin_address = "127.0.0.1:15000";
   bool admin_address_set = false;  // a bootstrap file's own `admin` gives way only then

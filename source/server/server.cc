@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "source/base/log.h"
@@ -19,6 +20,9 @@ namespace {
 
 // Last-good is written once a burst of updates is over.
 constexpr absl::Duration kSaveDelay = absl::Milliseconds(200);
+constexpr size_t kMaxControlCa = 1024 * 1024;
+// A drain leaves idle connections to their clients for so long, and looks again so often.
+constexpr absl::Duration kIdleGrace = absl::Seconds(1), kIdleAgain = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -38,6 +42,7 @@ Server::Server(Options options, config::Bootstrap bootstrap, std::vector<std::st
       live_(registry_.Gauge("server.live")),
       concurrency_(registry_.Gauge("server.concurrency")),
       uptime_(registry_.Gauge("server.uptime")),
+      inbound_active_(registry_.Gauge("server.inbound_cx_active")),
       days_left_(registry_.Gauge("server.days_until_first_cert_expiring")),
       updates_(registry_.Counter("control_plane.updates")),
       rejected_(registry_.Counter("control_plane.update_rejected")) {}
@@ -89,28 +94,8 @@ absl::Status Server::Start() {
   if (!options_.control.empty()) StartIdentity();
   LoadLastGood();
   HEDDLE_RETURN_IF_ERROR(BuildAndPublish());
-  net::Address admin_address = bootstrap_.admin;
-  if (options_.admin_address_set ||
-      (!options_.control.empty() && admin_address.family() == AF_UNSPEC)) {
-    HEDDLE_ASSIGN_OR_RETURN(admin_address, net::Address::Parse(options_.admin_address));
-  }
-  if (admin_address.family() != AF_UNSPEC) {
-    HEDDLE_ASSIGN_OR_RETURN(
-        admin_,
-        admin::AdminServer::Start(loop_, admin_address, [this](const admin::Request& request) {
-          sheet_.Set(uptime_, absl::ToInt64Seconds(absl::Now() - started_));
-          return admin::Answer(*this, request);
-        }));
-    HEDDLE_LOG(kInfo, "main") << "admin page on http://" << admin_->address().ToString();
-    if (!options_.admin_address_path.empty()) {
-      std::FILE* file = std::fopen(options_.admin_address_path.c_str(), "w");
-      if (file == nullptr)
-        return absl::InvalidArgumentError(
-            absl::StrCat("--admin-address-path: cannot write ", options_.admin_address_path));
-      std::fputs(admin_->address().ToString().c_str(), file);
-      std::fclose(file);
-    }
-  }
+  HEDDLE_RETURN_IF_ERROR(StartAdmin());
+  HEDDLE_RETURN_IF_ERROR(StartHealth());
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT}) {
     signals_.push_back(std::make_unique<event::SignalEvent>(loop_, signal, [this] {
@@ -128,6 +113,52 @@ absl::Status Server::Start() {
   return absl::OkStatus();
 }
 
+admin::Reply Server::AnswerAdmin(const admin::Request& request) {
+  sheet_.Set(uptime_, absl::ToInt64Seconds(absl::Now() - started_));
+  uint64_t inbound = 0;
+  for (const auto& worker : workers_) inbound += worker->inbound_connections();
+  sheet_.Set(inbound_active_, static_cast<int64_t>(inbound));
+  return admin::Answer(*this, request);
+}
+
+absl::Status Server::StartAdmin() {
+  net::Address address = bootstrap_.admin;
+  if (options_.admin_address_set || (!options_.control.empty() && address.family() == AF_UNSPEC)) {
+    HEDDLE_ASSIGN_OR_RETURN(address, net::Address::Parse(options_.admin_address));
+  }
+  if (address.family() == AF_UNSPEC) return absl::OkStatus();
+  HEDDLE_ASSIGN_OR_RETURN(
+      admin_, admin::AdminServer::Start(loop_, address, [this](const admin::Request& request) {
+        return AnswerAdmin(request);
+      }));
+  HEDDLE_LOG(kInfo, "main") << "admin page on http://" << admin_->address().ToString();
+  if (options_.admin_address_path.empty()) return absl::OkStatus();
+  std::FILE* file = std::fopen(options_.admin_address_path.c_str(), "w");
+  if (file == nullptr)
+    return absl::InvalidArgumentError(
+        absl::StrCat("--admin-address-path: cannot write ", options_.admin_address_path));
+  std::fputs(admin_->address().ToString().c_str(), file);
+  std::fclose(file);
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartHealth() {
+  if (options_.health_address.empty()) return absl::OkStatus();
+  probe::HealthServer::Options health;
+  HEDDLE_ASSIGN_OR_RETURN(health.address, net::Address::Parse(options_.health_address));
+  HEDDLE_ASSIGN_OR_RETURN(health.probes, probe::DecodeProbes(options_.app_probes));
+  // A kubelet comes by the pod's first address.
+  if (health.address.family() == AF_INET && health.address.any() &&
+      absl::StrContains(options_.address, ":")) {
+    HEDDLE_ASSIGN_OR_RETURN(health.address, net::Address::FromIp("::", health.address.port()));
+  }
+  health.host = options_.address.empty() ? "127.0.0.1" : options_.address;
+  health.admin = [this](const admin::Request& request) { return AnswerAdmin(request); };
+  HEDDLE_ASSIGN_OR_RETURN(health_, probe::HealthServer::Start(loop_, std::move(health)));
+  HEDDLE_LOG(kInfo, "main") << "health port on http://" << health_->address().ToString();
+  return absl::OkStatus();
+}
+
 int Server::Run() {
   loop_.Run();
   for (auto& worker : workers_) worker->Stop();
@@ -138,6 +169,7 @@ int Server::Run() {
 // --- control plane -------------------------------------------------------------------------------
 
 void Server::StartIdentity() {
+  RefreshControlCa();
   xds::Identity::Options identity;
   identity.uri = WorkloadUri(options_);
   identity.token_file = options_.token_file;
@@ -146,6 +178,7 @@ void Server::StartIdentity() {
   identity.connect =
       [this](
           const xds::WorkloadCertificate* current) -> absl::StatusOr<http::grpc::Client::Options> {
+    if (current == nullptr && RefreshControlCa()) HEDDLE_RETURN_IF_ERROR(BuildAndPublish());
     identity_cluster_ =
         store_->FindCluster(current != nullptr ? kControlCluster : kFirstContactCluster);
     if (identity_cluster_ == nullptr)
@@ -155,6 +188,30 @@ void Server::StartIdentity() {
   identity_ = std::make_unique<xds::Identity>(
       loop_, random_, base::SystemClock(), std::move(identity), last_good_,
       [this](const xds::WorkloadCertificate& c) { OnCertificate(c); });
+}
+
+// Whether --control-ca has other content than before, and is in use from now on. A file that cannot
+// be read or used changes nothing.
+bool Server::RefreshControlCa() {
+  const auto text = ReadWholeFile(options_.control_ca, kMaxControlCa);
+  if (!text.ok() || text->empty() || *text == control_ca_) return false;
+  const bool first = control_ca_.empty();
+  control_ca_ = *text;
+  if (first) return false;  // what the bootstrap was made from
+  auto bootstrap = LoadBootstrap(options_);
+  config::Bootstrap changed;
+  if (bootstrap.ok()) {
+    for (const auto& cluster : bootstrap->clusters) {
+      if (cluster->name == kFirstContactCluster) changed.clusters.push_back(cluster);
+    }
+  }
+  const absl::Status status = bootstrap.ok() ? store_->AddStatic(changed) : bootstrap.status();
+  if (!status.ok()) {
+    HEDDLE_LOG(kWarning, "identity") << "--control-ca: " << status.message();
+    return false;
+  }
+  HEDDLE_LOG(kInfo, "identity") << "--control-ca has changed";
+  return true;
 }
 
 void Server::OnCertificate(const xds::WorkloadCertificate& fresh) {
@@ -180,6 +237,8 @@ void Server::StartControlPlane() {
   ads.node = bootstrap_.node_bytes;
   ads.metadata = bootstrap_.ads->initial_metadata;
   ads.connect = [this]() -> absl::StatusOr<http::grpc::Client::Options> {
+    // What we know the control plane by has changed: our own certificate may be worth nothing now.
+    if (identity_ != nullptr && RefreshControlCa()) identity_->Renew();
     ads_cluster_ = store_->FindCluster(bootstrap_.ads->cluster);
     if (ads_cluster_ == nullptr) {
       return absl::UnavailableError(
@@ -349,11 +408,11 @@ absl::Status Server::OpenSockets(const proxy::Snapshot& snapshot, std::vector<Ne
     }
     net::ListenOptions options;
     options.reuse_port = true;  // one socket for each worker
-    options.transparent = config.transparent;
+    options.transparent = config.transparent || (options_.tproxy && config.original_dst);
     options.backlog = static_cast<int>(config.backlog);
     bool all = true;
     for (NewSockets& sockets : *out) {
-      auto fd = net::Listen(config.address, options);
+      auto fd = ListenAt(config.address, options);
       if (!fd.ok()) {
         errors.push_back(absl::StrCat("listener ", config.name, ": cannot listen on ",
                                       config.address.ToString(), ": ", fd.status().message()));
@@ -372,6 +431,16 @@ absl::Status Server::OpenSockets(const proxy::Snapshot& snapshot, std::vector<Ne
   open_ = std::move(open);
   return errors.empty() ? absl::OkStatus()
                         : absl::InvalidArgumentError(absl::StrJoin(errors, "; "));
+}
+
+// Intercepted connections come over both families, whatever the pod's first address is.
+absl::StatusOr<net::Fd> Server::ListenAt(const net::Address& address,
+                                         const net::ListenOptions& options) const {
+  if (options_.intercept && address.family() == AF_INET && address.any()) {
+    auto both = net::Listen(*net::Address::FromIp("::", address.port()), options);
+    if (both.ok()) return both;  // else this kernel has no IPv6
+  }
+  return net::Listen(address, options);
 }
 
 void Server::OnAdopted(uint64_t version) {
@@ -410,6 +479,13 @@ void Server::DrainListeners(bool inbound_only, bool graceful) {
     if (graceful) worker->Drain(inbound_only);
     worker->CloseListeners(inbound_only);
   }
+  if (!graceful) return;
+  // As in WatchDrain: a moment for clients to go by themselves, then what is idle is closed.
+  close_idle_ = std::make_unique<event::Timer>(loop_, [this, inbound_only] {
+    for (auto& worker : workers_) worker->CloseIdle(inbound_only);
+    close_idle_->Start(kIdleAgain);
+  });
+  close_idle_->Start(kIdleGrace);
 }
 
 void Server::BeginDrain() {
@@ -439,8 +515,8 @@ void Server::WatchDrain() {
   }
   // Idle keep-alive connections heard of it at once (h2) or will never send again (h1): a moment,
   // then they are closed.
-  if (spent > std::min(absl::Seconds(1), options_.drain_time / 4)) {
-    for (auto& worker : workers_) worker->CloseIdle();
+  if (spent > std::min(kIdleGrace, options_.drain_time / 4)) {
+    for (auto& worker : workers_) worker->CloseIdle(false);
   }
   drain_timer_.Start(absl::Milliseconds(30));
 }

@@ -21,6 +21,7 @@
 #include "source/net/dns.h"
 #include "source/observe/access_log.h"
 #include "source/observe/tracer.h"
+#include "source/probe/health.h"
 #include "source/server/options.h"
 #include "source/server/span_exporter.h"
 #include "source/server/worker.h"
@@ -64,8 +65,12 @@ class Server final : public admin::View, public xds::AdsEvents {
   void SetHealthy(bool healthy) override { healthy_ = healthy; }
   void ReopenLogs() override { log_files_.Reopen(); }
 
+  admin::Reply AnswerAdmin(const admin::Request& request);
+  absl::Status StartAdmin();
+  absl::Status StartHealth();
   void StartControlPlane();
   void StartIdentity();
+  bool RefreshControlCa();
   void OnCertificate(const xds::WorkloadCertificate& certificate);
   void LoadLastGood();
   void SaveLastGood();
@@ -75,6 +80,8 @@ class Server final : public admin::View, public xds::AdsEvents {
   void ScheduleBuild();
   absl::Status BuildAndPublish();
   absl::Status OpenSockets(const proxy::Snapshot& snapshot, std::vector<NewSockets>* out);
+  absl::StatusOr<net::Fd> ListenAt(const net::Address& address,
+                                   const net::ListenOptions& options) const;
   void AskForWanted();
   void OnAdopted(uint64_t version);
   void CheckReady();
@@ -105,6 +112,7 @@ class Server final : public admin::View, public xds::AdsEvents {
   std::unique_ptr<xds::Identity> identity_;
   std::unique_ptr<xds::AdsClient> ads_;
   std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<probe::HealthServer> health_;
   std::vector<std::unique_ptr<event::SignalEvent>> signals_;
 
   std::shared_ptr<const proxy::Snapshot> snapshot_;
@@ -120,16 +128,18 @@ class Server final : public admin::View, public xds::AdsEvents {
   bool got_clusters_ = false, got_listeners_ = false, from_last_good_ = false;
   bool initial_wait_over_ = false;   // kFetchTimeout passed: go on with what there is
   bool listeners_released_ = false;  // clusters were ready, so listeners may open
+  std::string control_ca_;           // content of --control-ca that is in use
   std::string renew_epoch_;
   bool renew_known_ = false;
   event::Timer initial_wait_, save_timer_, drain_timer_;
+  std::unique_ptr<event::Timer> close_idle_;  // after DrainListeners
   std::unique_ptr<event::Timer> last_timer_;  // bounds the export of the last spans
 
   State state_ = State::kStarting;
   bool healthy_ = true;
   base::Micros drain_began_ = 0;
   int quit_signals_ = 0;
-  stats::GaugeId live_, concurrency_, uptime_, days_left_;
+  stats::GaugeId live_, concurrency_, uptime_, inbound_active_, days_left_;
   stats::CounterId updates_, rejected_;
 };
 

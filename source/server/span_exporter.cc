@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "source/base/log.h"
+#include "source/probe/http_call.h"
 #include "source/xds/target.h"
 
 namespace heddle::server {
@@ -19,7 +20,7 @@ constexpr char kGrpcPath[] = "/opentelemetry.proto.collector.trace.v1.TraceServi
 struct SpanExporter::Line {
   std::shared_ptr<const upstream::ClusterSpec> cluster;  // keeps the transport factory
   std::unique_ptr<http::grpc::Client> client;
-  std::unique_ptr<HttpPost> post;
+  std::unique_ptr<probe::HttpCall> post;
   bool busy = false;
   bool complained = false;
 };
@@ -83,17 +84,22 @@ void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string b
   const auto target = xds::PickTarget(*line.cluster, random_);
   if (!target.ok()) return OnSent(line, spans, target.status());
   const config::Tracing& tracing = queue.target();
-  HttpPost::Request request{.address = target->address,
-                            .transport = target->transport,
-                            .authority = tracing.http_authority.empty() ? target->address.ToString()
-                                                                        : tracing.http_authority,
-                            .path = tracing.http_path,
-                            .content_type = "application/x-protobuf",
-                            .body = std::move(body),
-                            .timeout = std::max(tracing.export_timeout, absl::Milliseconds(100))};
-  line.post = HttpPost::Start(loop_, std::move(request), [this, &line, spans](absl::Status status) {
-    OnSent(line, spans, std::move(status));
-  });
+  probe::HttpCall::Request request{
+      .address = target->address,
+      .transport = target->transport,
+      .method = "POST",
+      .authority =
+          tracing.http_authority.empty() ? target->address.ToString() : tracing.http_authority,
+      .path = tracing.http_path,
+      .headers = {{"content-type", "application/x-protobuf"}},
+      .body = std::move(body),
+      .timeout = std::max(tracing.export_timeout, absl::Milliseconds(100))};
+  line.post = probe::HttpCall::Start(
+      loop_, std::move(request),
+      [this, &line, spans](const absl::StatusOr<probe::HttpCall::Reply>& reply) {
+        if (!reply.ok() || reply->status / 100 == 2) return OnSent(line, spans, reply.status());
+        OnSent(line, spans, absl::UnavailableError(absl::StrCat("status ", reply->status)));
+      });
 }
 
 void SpanExporter::OnSent(Line& line, size_t spans, absl::Status status) {

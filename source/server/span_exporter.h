@@ -12,7 +12,6 @@
 #include "source/event/loop.h"
 #include "source/http/grpc/client.h"
 #include "source/observe/tracer.h"
-#include "source/server/http_post.h"
 #include "source/upstream/spec.h"
 
 namespace heddle::server {

@@ -16,6 +16,10 @@ namespace {
 // clients can hold.
 constexpr size_t kMaxPeeking = 10000;
 
+bool IsInbound(const config::Listener& listener) {
+  return listener.direction == config::Listener::Direction::kInbound;
+}
+
 }  // namespace
 
 // Accepts for one listener, finds out where each connection wants to go, and starts its session.
@@ -172,9 +176,15 @@ void Worker::Run() {
 }
 
 void Worker::CountConnections() {
-  uint64_t count = context_->sessions.size();
-  for (const auto& [name, door] : doors_) count += door->waiting();
+  uint64_t count = context_->sessions.size(), inbound = 0;
+  context_->sessions.ForEach(
+      [&](proxy::Session& session) { inbound += IsInbound(*session.listener().config) ? 1 : 0; });
+  for (const auto& [name, door] : doors_) {
+    count += door->waiting();
+    if (IsInbound(*door->spec().config)) inbound += door->waiting();
+  }
   connections_.store(count, std::memory_order_relaxed);
+  inbound_connections_.store(inbound, std::memory_order_relaxed);
   // A tick while there is something to watch; the drain asks for a fresh count by itself.
   count_timer_->Start(draining_ ? absl::Milliseconds(20) : absl::Seconds(5));
 }
@@ -238,28 +248,26 @@ const std::shared_ptr<const proxy::ListenerSpec>* Worker::FindByAddress(
 void Worker::CloseListeners(bool inbound_only) {
   loop_.Post([this, inbound_only] {
     for (auto& [name, door] : doors_) {
-      if (!inbound_only || door->spec().config->direction == config::Listener::Direction::kInbound)
-        door->Close();
+      if (!inbound_only || IsInbound(*door->spec().config)) door->Close();
     }
   });
 }
 
 void Worker::Drain(bool inbound_only) {
   loop_.Post([this, inbound_only] {
-    if (!inbound_only) draining_ = true;
+    draining_ = true;
     context_->sessions.ForEach([&](proxy::Session& session) {
-      if (!inbound_only ||
-          session.listener().config->direction == config::Listener::Direction::kInbound) {
-        session.Drain();
-      }
+      if (!inbound_only || IsInbound(*session.listener().config)) session.Drain();
     });
     CountConnections();
   });
 }
 
-void Worker::CloseIdle() {
-  loop_.Post([this] {
-    context_->sessions.ForEach([](proxy::Session& session) { session.CloseIdle(); });
+void Worker::CloseIdle(bool inbound_only) {
+  loop_.Post([this, inbound_only] {
+    context_->sessions.ForEach([&](proxy::Session& session) {
+      if (!inbound_only || IsInbound(*session.listener().config)) session.CloseIdle();
+    });
     CountConnections();
   });
 }

@@ -39,13 +39,17 @@ class Worker {
              std::function<void()> done);
   // Stops accepting (inbound listeners only when asked so) and lets the sessions finish.
   void Drain(bool inbound_only);
-  void CloseIdle();
+  void CloseIdle(bool inbound_only);
   void Abort();
   // Stops accepting for good, accepting what waits in the backlog.
   void CloseListeners(bool inbound_only);
 
   // Connections being served or looked at; read by the main thread.
   uint64_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  // Those of inbound listeners among them.
+  uint64_t inbound_connections() const {
+    return inbound_connections_.load(std::memory_order_relaxed);
+  }
 
   event::Loop& loop() { return loop_; }
   // On the worker's thread only.
@@ -65,7 +69,7 @@ class Worker {
   event::Loop loop_;
   base::Random random_;
   std::thread thread_;
-  std::atomic<uint64_t> connections_{0};
+  std::atomic<uint64_t> connections_{0}, inbound_connections_{0};
   // Below: made and used on the worker's thread only.
   std::unique_ptr<proxy::Context> context_;
   std::map<std::string, std::unique_ptr<Door>> doors_;

@@ -54,8 +54,8 @@ class ConfigStore {
   explicit ConfigStore(Environment environment);
   ~ConfigStore();
 
-  // From the bootstrap file; never replaced or removed by discovery. InvalidArgument names the
-  // resource.
+  // From the bootstrap file; never replaced or removed by discovery, only by another call.
+  // InvalidArgument names the resource.
   absl::Status AddStatic(const config::Bootstrap& bootstrap);
   // Keeps the resource if it is good; if not, the last good one of its name stays. Fills
   // resource->name when empty.

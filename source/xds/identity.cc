@@ -83,7 +83,9 @@ void Identity::Renew() {
 }
 
 void Identity::Request() {
-  const bool usable = current_.has_value() && current_->not_after > clock_.WallNow();
+  const bool usable =
+      current_.has_value() && current_->not_after > clock_.WallNow() && !prefer_token_;
+  by_certificate_ = usable;
   absl::StatusOr<http::grpc::Client::Options> target =
       options_.connect(usable ? &*current_ : nullptr);
   if (!target.ok()) return Fail(target.status().message());
@@ -118,6 +120,7 @@ void Identity::OnReply(const http::grpc::Status& status, const std::string& repl
   if (const absl::Status installed = Install(reply); !installed.ok())
     return Fail(installed.message());
   failed_in_row_ = 0;
+  prefer_token_ = false;
   ++renewals_;
   HEDDLE_LOG(kInfo, "identity") << "new certificate for " << options_.uri << ", valid until "
                                 << absl::FormatTime(absl::RFC3339_sec, current_->not_after,
@@ -158,6 +161,7 @@ void Identity::OnClosed(absl::string_view) {
 void Identity::Fail(absl::string_view why) {
   pending_key_.clear();
   ++failures_;
+  prefer_token_ = by_certificate_ && !options_.token_file.empty();
   const absl::Duration ceiling =
       std::min(absl::Milliseconds(250) * (1 << std::min(failed_in_row_++, 8u)), absl::Minutes(1));
   const absl::Duration after =

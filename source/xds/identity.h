@@ -31,8 +31,8 @@ struct WorkloadCertificate {
 class Identity final : private http::grpc::ClientListener {
  public:
   struct Options {
-    std::string uri;  // spiffe://<trust domain>/ns/<ns>/sa/<sa>
-    std::string token_file;
+    std::string uri;         // spiffe://<trust domain>/ns/<ns>/sa/<sa>
+    std::string token_file;  // read anew for each request that needs it: tokens are rotated
     absl::Duration lifetime = absl::Hours(24);
     // Where and how to connect; `certificate` is null for the first one (server authentication
     // only, token as proof).
@@ -74,7 +74,11 @@ class Identity final : private http::grpc::ClientListener {
   event::Timer timer_;
   uint32_t failed_in_row_ = 0;
   uint64_t renewals_ = 0, failures_ = 0;
-  bool again_ = false;  // Renew was called while a request ran
+  // The certificate did not serve as proof (its root may be gone): the token is tried instead, in
+  // turns.
+  bool prefer_token_ = false;
+  bool by_certificate_ = false;  // what the request that runs, or ran last, is proven by
+  bool again_ = false;           // Renew was called while a request ran
 };
 
 }  // namespace heddle::xds

@@ -33,6 +33,12 @@ SCENARIO("what can be asked for") {
   CHECK(control->intercept);
   CHECK(control->drain_time == absl::Seconds(5));
   CHECK(control->concurrency == 1);
+  CHECK_FALSE(control->tproxy);
+  CHECK(ParseOptions(With({"--intercept=redirect"}))->intercept);
+  CHECK(ParseOptions(With({"--intercept=tproxy"}))->tproxy);
+  CHECK(ParseOptions(With({"--address", "fd00::7"}))->address == "fd00::7");
+  CHECK(ParseOptions(With({"--health-address", "0.0.0.0:15021"}))->health_address ==
+        "0.0.0.0:15021");
   CHECK(ParseOptions({"--help"})->help);
   CHECK(ParseOptions({"--version"})->version);
 }
@@ -55,6 +61,13 @@ SCENARIO("what is wrong is named, with what is allowed") {
   CHECK(ErrorOf({"-c", "a", "--admin-address", "0.0.0.0:1"}) ==
         "--admin-address: found \"0.0.0.0:1\", allowed a loopback address: the admin page has no "
         "password");
+  CHECK(ErrorOf(With({"--intercept=yes"})) ==
+        "--intercept: found \"yes\", allowed redirect, tproxy");
+  CHECK(ErrorOf(With({"--address", "$(POD_IP)"})) ==
+        "--address: found \"$(POD_IP)\", allowed an IP address");
+  CHECK(ErrorOf(With({"--namespace", ""})) == "--namespace: found \"\", allowed a value");
+  CHECK(ErrorOf(With({"--health-address", "15021"})) ==
+        "--health-address: found \"15021\", allowed IP:PORT");
   CHECK(ErrorOf({"-c", "a", "--drain-time-s", "x"}) ==
         "--drain-time-s: found \"x\", allowed 0 to 86400");
 }

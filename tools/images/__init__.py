@@ -1,0 +1,1 @@
+"""What tools/image is made of."""
