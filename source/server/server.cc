@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -211,10 +212,14 @@ bool Server::RefreshControlCa() {
     return false;
   }
   HEDDLE_LOG(kInfo, "identity") << "--control-ca has changed";
+  doubt_roots_ = true;
   return true;
 }
 
 void Server::OnCertificate(const xds::WorkloadCertificate& fresh) {
+  // Discovered roots beat these, unless they may be those of a control plane that is gone.
+  const auto origin = std::exchange(doubt_roots_, false) ? xds::Secrets::Origin::kDiscovered
+                                                         : xds::Secrets::Origin::kFile;
   config::Secret certificate;
   certificate.name = kIdentitySecret;
   certificate.certificate = fresh.certificate;
@@ -224,7 +229,7 @@ void Server::OnCertificate(const xds::WorkloadCertificate& fresh) {
   roots.validation->trusted_ca_pem = fresh.roots_pem;
   for (const absl::Status& status :
        {store_->PutLocalSecret(xds::Secrets::Origin::kOwn, std::move(certificate)),
-        store_->PutLocalSecret(xds::Secrets::Origin::kFile, std::move(roots))}) {
+        store_->PutLocalSecret(origin, std::move(roots))}) {
     if (!status.ok()) HEDDLE_LOG(kError, "identity") << status.message();
   }
   sheet_.Set(days_left_, absl::ToInt64Hours(fresh.not_after - absl::Now()) / 24);
@@ -238,7 +243,10 @@ void Server::StartControlPlane() {
   ads.metadata = bootstrap_.ads->initial_metadata;
   ads.connect = [this]() -> absl::StatusOr<http::grpc::Client::Options> {
     // What we know the control plane by has changed: our own certificate may be worth nothing now.
-    if (identity_ != nullptr && RefreshControlCa()) identity_->Renew();
+    if (identity_ != nullptr && RefreshControlCa()) {
+      ScheduleBuild();
+      identity_->Renew();
+    }
     ads_cluster_ = store_->FindCluster(bootstrap_.ads->cluster);
     if (ads_cluster_ == nullptr) {
       return absl::UnavailableError(

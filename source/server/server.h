@@ -129,6 +129,7 @@ class Server final : public admin::View, public xds::AdsEvents {
   bool initial_wait_over_ = false;   // kFetchTimeout passed: go on with what there is
   bool listeners_released_ = false;  // clusters were ready, so listeners may open
   std::string control_ca_;           // content of --control-ca that is in use
+  bool doubt_roots_ = false;         // it changed since the last certificate
   std::string renew_epoch_;
   bool renew_known_ = false;
   event::Timer initial_wait_, save_timer_, drain_timer_;

@@ -410,12 +410,15 @@ def last_good(proxy, control, ctl, folder, report):
         except OSError:
             return False
 
-    def first_start():
-        start_control()
+    def make_token():
         until(ready, 15, lambda: controls[-1].log())
         with open(token, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
             subprocess.run([ctl, "token", "--state-dir", state, "--namespace", "alone", "--service-account", "self"], stdout=out,
                            check=True)
+
+    def first_start():
+        start_control()
+        make_token()
         start_sidecar()
         serves()
 
@@ -445,12 +448,26 @@ def last_good(proxy, control, ctl, folder, report):
         start_control()
         serves()
 
+    def another_root():
+        """The control plane lost its CA: the running sidecar's certificate is worth nothing, its token and the new root are."""
+        controls[-1].stop()
+        shutil.rmtree(state)
+        start_control()
+        make_token()
+
+        def connected():
+            return '"connected":true' in get(f"http://{ADDRESS}:15000/server_info")[1] and (
+                "--control-ca has changed" in sidecars[-1].log())
+        until(connected, 60, lambda: f"it does not come back:\n{sidecars[-1].log()[-3000:]}")
+        serves()
+
     try:
         report.run("last good: a first start", first_start)
         report.run("last good: kept for nobody else to read", kept_privately)
         report.run("last good: serves, and starts anew, without the control plane", without_control)
         report.run("last good: half a file is left out", unreadable)
         report.run("last good: catches up when the control plane is back", back_again)
+        report.run("a control plane with another root: the sidecar proves itself anew by its token", another_root)
     finally:
         for one in [*sidecars, *controls]:
             one.stop()
