@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,7 @@ class Builder {
   bool CheckBackend(const Route& route, const RouteBackend& backend, const base::Path& at,
                     Checker& check);
   bool MayName(const Route& route, const Key& service) const;
+  std::vector<RouteParent> NarrowParents(const Route& route, const base::Path& at, Checker& check);
 
   // Which addresses stand behind which port (endpoints.cc).
   void FindEndpoints();
@@ -87,6 +89,8 @@ class Builder {
   std::map<Key, Entry<AuthorizationPolicy>> authorization_;
   std::map<Key, Entry<SliceParts>> slices_;
   std::map<Key, Entry<GrantParts>> grants_;
+  // Service, namespace of the route, port.
+  std::set<std::tuple<Key, std::string, uint16_t>> grpc_ports_;
 
   // "<namespace>\n<label>\n<value>" to the workloads that have it.
   std::map<std::string, std::vector<Workload*>> by_label_;

@@ -112,11 +112,10 @@ void Builder::FromSlices(const Entry<ServiceParts>& entry, size_t index, Service
     for (const SlicePort& one : slice->ports)
       if (one.name == port.name) numbers.back() = one.port;
   }
-  std::set<std::pair<std::string, uint16_t>> known;
   const std::vector<const SliceEndpoint*> usable = Usable(slices, numbers, &port_of);
+  port.endpoints.reserve(usable.size());
   for (size_t i = 0; i < usable.size(); ++i) {
     const SliceEndpoint& from = *usable[i];
-    if (!known.emplace(from.address, port_of[i]).second) continue;  // in two slices for a moment
     Endpoint to;
     to.address = from.address;
     to.port = port_of[i];
@@ -192,6 +191,12 @@ void Builder::FindEndpoints() {
       std::sort(port.endpoints.begin(), port.endpoints.end(), [](const auto& a, const auto& b) {
         return std::tie(a.address, a.port) < std::tie(b.address, b.port);
       });
+      // In two slices for a moment, while one takes over from another.
+      port.endpoints.erase(std::unique(port.endpoints.begin(), port.endpoints.end(),
+                                       [](const Endpoint& a, const Endpoint& b) {
+                                         return a.address == b.address && a.port == b.port;
+                                       }),
+                           port.endpoints.end());
       port.endpoints_digest = EndpointsDigest(port.endpoints);
       any = any || !port.endpoints.empty();
     }

@@ -251,7 +251,6 @@ void Builder::AttachRoutes() {
   const Path spec = root.Field("spec");
   const Path parents = spec.Field("parentRefs");
   const Path rules = spec.Field("rules");
-  std::map<Key, const Route*> grpc;  // Services that have one, all ports of them
   for (const auto& [name, entry] : routes_) {
     Checker check(*entry.object, name.second, &problems_);
     Route& route = *entry.parts;
@@ -269,21 +268,49 @@ void Builder::AttachRoutes() {
     }
     const Digest marked = marks.Done();
     std::set<Key> attached;
-    for (size_t i = 0; i < route.parents.size(); ++i) {
-      const Key& parent = route.parents[i].service;
-      const auto it = services_.find(parent);
-      if (it == services_.end() || !attached.insert(parent).second) continue;
-      if (route.grpc) grpc.emplace(parent, &route);
-      if (const auto other = grpc.find(parent); !route.grpc && other != grpc.end()) {
-        check.Reference(parents.Index(i), Severity::kWarning, "Conflicted",
-                        absl::StrCat("no effect: Service ", parent.ToString(), " has GRPCRoute ",
-                                     other->second->key.ToString()));
-        continue;
-      }
+    const std::vector<RouteParent> meant = NarrowParents(route, parents, check);
+    for (const RouteParent& parent : meant) {
+      const auto it = services_.find(parent.service);
+      if (!attached.insert(parent.service).second) continue;
       it->second.parts.service.routes.push_back(entry.parts);
-      service_digests_[parent].Add("route").Add(entry.body).Add(marked);
+      service_digests_[parent.service].Add("route").Add(entry.body).Add(marked);
+    }
+    route.parents = meant;
+  }
+}
+
+// Which ports a route really holds for: a GRPCRoute for those that speak HTTP/2, where the Service
+// has any and none is named; an HTTPRoute not for those that a GRPCRoute of its namespace has.
+std::vector<RouteParent> Builder::NarrowParents(const Route& route, const Path& at,
+                                                Checker& check) {
+  std::vector<RouteParent> out;
+  for (size_t i = 0; i < route.parents.size(); ++i) {
+    const RouteParent& parent = route.parents[i];
+    const auto it = services_.find(parent.service);
+    if (it == services_.end()) continue;
+    std::vector<uint16_t> all, http2, left;
+    for (const ServicePort& port : it->second.parts.service.ports) {
+      if (!IsHttp(port.protocol) || (parent.port != 0 && parent.port != port.port)) continue;
+      all.push_back(port.port);
+      if (port.protocol != Protocol::kHttp) http2.push_back(port.port);
+    }
+    const std::vector<uint16_t>& mine = route.grpc && !http2.empty() ? http2 : all;
+    for (const uint16_t port : mine) {
+      const std::tuple<Key, std::string, uint16_t> place{parent.service, route.key.ns, port};
+      if (route.grpc) grpc_ports_.insert(place);
+      if (route.grpc || !grpc_ports_.contains(place)) left.push_back(port);
+    }
+    if (left.empty() && !mine.empty()) {
+      check.Reference(
+          at.Index(i), Severity::kWarning, "Conflicted",
+          absl::StrCat("no effect: Service ", parent.service.ToString(), " has a GRPCRoute there"));
+    } else if (left.size() == all.size()) {
+      out.push_back(parent);
+    } else {
+      for (const uint16_t port : left) out.push_back({.service = parent.service, .port = port});
     }
   }
+  return out;
 }
 
 }  // namespace heddle::model

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -194,6 +195,35 @@ SCENARIO("our kinds are read as strictly as from a file, and a bad one keeps wha
   t.merge.Put(*read.file);
   t.merge.Apply();
   REQUIRE(t.merge.world()->FindService({"shop", "reviews"})->routes.size() == 1);
+}
+
+SCENARIO("a GRPCRoute has the ports that speak HTTP/2, an HTTPRoute the others") {
+  Cluster t;
+  t.Put(KubeKind::kService, R"({"metadata":{"name":"reviews","namespace":"shop"},"spec":{
+    "ports":[{"name":"http","port":80},{"name":"grpc","port":7070}]}})");
+  const auto route = [](const char* name, const std::string& port) {
+    return std::string(R"({"metadata":{"name":")") + name + R"(","namespace":"shop"},
+      "spec":{"parentRefs":[{"group":"","kind":"Service","name":"reviews")" +
+           port + R"(}],"rules":[{"backendRefs":[{"name":"reviews","port":80}]}]}})";
+  };
+  const auto holds = [&](const char* name) {
+    t.merge.Apply();
+    std::set<uint16_t> out;
+    for (const auto& one : t.merge.world()->FindService({"shop", "reviews"})->routes)
+      for (const model::RouteParent& parent : one->parents)
+        if (one->key.name == name) out.insert(parent.port);
+    return out;
+  };
+  t.Put(KubeKind::kHttpRoute, route("all", ""));
+  REQUIRE(holds("all") == std::set<uint16_t>{0});
+  t.Put(KubeKind::kGrpcRoute, route("calls", ""));
+  REQUIRE(holds("all") == std::set<uint16_t>{80});
+  REQUIRE(holds("calls") == std::set<uint16_t>{7070});
+  REQUIRE(t.merge.problems().empty());
+  t.Put(KubeKind::kHttpRoute, route("all", R"(,"port":7070)"));
+  REQUIRE(holds("all").empty());
+  REQUIRE(t.merge.problems().size() == 1);
+  REQUIRE(t.merge.problems()[0].reason == "Conflicted");
 }
 
 SCENARIO("a route's status is for its Services, whatever other parents it has") {
