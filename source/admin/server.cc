@@ -91,6 +91,7 @@ class AdminServer::Session final : public event::Destroyable,
     if (end) Respond();
     return this;
   }
+  using http::RequestEvents::OnMalformed;
   void OnMalformed(http::ServerStream* stream, const http::Malformed& what) override {
     http::ResponseHead head;
     head.status = what.status;
