@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "control_plane/inject/json.h"
@@ -53,6 +55,21 @@ std::optional<uint32_t> PortNumber(const Json& container, const Json& port) {
   return static_cast<uint32_t>(number);
 }
 
+// Long as the sidecar takes: the kubelet gives a hook the whole grace period.
+constexpr int kHookSeconds = 3600;
+
+// Whether the sidecar can ask this: what it cannot stays with the kubelet.
+bool CanBeAsked(const Json& handler, const Json& action) {
+  const auto printable = [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != 0x7f; };
+  const std::string path = TextAt(action, "path");
+  if (!absl::c_all_of(path, printable) || absl::StrContains(path, ' ')) return false;
+  for (const Json& header : Items(At(action, "httpHeaders")))
+    if (!absl::c_all_of(TextAt(header, "value"), printable)) return false;
+  const Json& timeout = At(handler, "timeoutSeconds");
+  if (!timeout.is_null() && !(timeout.is_number_integer() && timeout <= 3600)) return false;
+  return Items(At(action, "httpHeaders")).size() <= 100;
+}
+
 // The kind of handler that can be rewritten, or null.
 const char* HandlerKind(const Place& place, const Json& handler) {
   if (handler.contains("httpGet")) return "httpGet";
@@ -70,7 +87,7 @@ void RewriteProbes(const Intercepted& ports, Json* container, Probes* probes) {
     const char* const kind = handler == nullptr ? nullptr : HandlerKind(place, *handler);
     if (kind == nullptr || !(*handler)[kind].is_object()) continue;
     Json action = (*handler)[kind];
-    if (!TextAt(action, "host").empty()) continue;
+    if (!TextAt(action, "host").empty() || !CanBeAsked(*handler, action)) continue;
     const Json written = At(action, "port");
     const std::optional<uint32_t> port = PortNumber(*container, written);
     if (!port.has_value()) {
@@ -83,11 +100,15 @@ void RewriteProbes(const Intercepted& ports, Json* container, Probes* probes) {
     if (!PortsHave(ports.include_ports, *port) || PortsHave(ports.exclude_ports, *port)) continue;
     const std::string path = HealthPath(*container, place);
     action["port"] = *port;
+    action.erase("host");  // empty
     if (written.is_string()) probes->port_names[path] = written;
     Json& entry = probes->handlers[path];
     entry[kind] = std::move(action);
-    if (place.parent == nullptr && handler->contains("timeoutSeconds"))
+    if (place.parent != nullptr) {
+      entry["timeoutSeconds"] = kHookSeconds;
+    } else if (handler->contains("timeoutSeconds")) {
       entry["timeoutSeconds"] = (*handler)["timeoutSeconds"];
+    }
     handler->erase(kind);
     (*handler)["httpGet"] = {{"path", path}, {"port", kHealthPort}};
   }

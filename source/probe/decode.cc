@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "heddle/proxy/v1/probes.pb.h"
 #include "source/base/path.h"
@@ -26,11 +28,14 @@ absl::Status Wrong(const base::Path& at, absl::string_view found, absl::string_v
 
 absl::Status CheckPath(const std::string& path, const base::Path& at) {
   const std::vector<absl::string_view> parts = absl::StrSplit(path, '/');
+  static constexpr absl::string_view kLast[] = {"livez", "readyz", "startupz", "poststart",
+                                                "prestop"};
   const bool good = parts.size() == 4 && parts[0].empty() && parts[1] == "app-health" &&
                     !parts[2].empty() &&
-                    (parts[3] == "livez" || parts[3] == "readyz" || parts[3] == "startupz");
+                    std::find(std::begin(kLast), std::end(kLast), parts[3]) != std::end(kLast);
   return good ? absl::OkStatus()
-              : at.Error("allowed /app-health/<container>/livez, readyz or startupz");
+              : at.Error(absl::StrCat("allowed /app-health/<container>/ and one of ",
+                                      absl::StrJoin(kLast, ", ")));
 }
 
 absl::Status SetPort(uint32_t port, const base::Path& at, Probe* out) {

@@ -2,7 +2,7 @@
 // nothing here changes anything; the admin page stays on loopback.
 //
 //   /healthz/ready                                   200 when the sidecar serves, as admin's /ready
-//   /app-health/<container>/{livez,readyz,startupz}  200 when the application answers that probe
+//   /app-health/<container>/{livez,...,prestop}  200 when the application answers that probe
 //   /stats/prometheus                                statistics
 #pragma once
 

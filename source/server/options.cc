@@ -46,7 +46,7 @@ With --control:
 Running:
   --admin-address IP:PORT   admin page; loopback only; default 127.0.0.1:15000, or what the file says
   --health-address IP:PORT  health port, open to the kubelet: /healthz/ready, /stats/prometheus and the application's probes,
-                            /app-health/CONTAINER/livez, readyz, startupz, as the variable HEDDLE_APP_PROBES (JSON) lists them;
+                            /app-health/CONTAINER/livez and others, as the variable HEDDLE_APP_PROBES (JSON) lists them;
                             default: none
   --admin-address-path FILE writes the admin page's address there once it is bound (port 0 chooses one)
   --concurrency N           worker threads, 1 to 128; default 1: a sidecar

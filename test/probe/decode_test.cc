@@ -20,9 +20,10 @@ SCENARIO("a probe of each kind") {
       "timeoutSeconds": 7},
     "/app-health/web/readyz": {"httpGet": {"port": 80, "path": "ready"}},
     "/app-health/db/startupz": {"tcpSocket": {"port": 5432}},
+    "/app-health/db/prestop": {"httpGet": {"port": 5433}, "timeoutSeconds": 3600},
     "/app-health/api/readyz": {"grpc": {"port": 9000, "service": "books"}, "timeoutSeconds": 0}})");
   REQUIRE(probes.ok());
-  REQUIRE(probes->size() == 4);
+  REQUIRE(probes->size() == 5);
   const Probe& live = probes->at("/app-health/web/livez");
   CHECK(live.kind == Probe::Kind::kHttp);
   CHECK(live.tls);
@@ -62,11 +63,11 @@ SCENARIO("what is wrong is named, with what is allowed") {
       {One(R"({"tcpSocket": {"port": 1}, "timeoutSeconds": 3601})"),
        at + ".timeoutSeconds: found \"3601\", allowed 1 to 3600"},
       {R"({"/healthz": {"tcpSocket": {"port": 1}}})",
-       "HEDDLE_APP_PROBES[\"/healthz\"]: allowed /app-health/<container>/livez, readyz or "
-       "startupz"},
+       "HEDDLE_APP_PROBES[\"/healthz\"]: allowed /app-health/<container>/ and one of livez, "
+       "readyz, startupz, poststart, prestop"},
       {R"({"/app-health/web/other": {"tcpSocket": {"port": 1}}})",
-       "HEDDLE_APP_PROBES[\"/app-health/web/other\"]: allowed /app-health/<container>/livez, "
-       "readyz or startupz"},
+       "HEDDLE_APP_PROBES[\"/app-health/web/other\"]: allowed /app-health/<container>/ and one of "
+       "livez, readyz, startupz, poststart, prestop"},
   };
   for (const auto& [text, error] : cases) CHECK(ErrorOf(text) == error);
   for (const char* text : {"{", "[]", "{\"/app-health/web/livez\": 3}", "nonsense"}) {
