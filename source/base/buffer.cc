@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "source/base/status.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,7 +30,7 @@ class BlockPool {
 
   ~BlockPool() {
     for (char* block : warm_) Discard(block);
-    absl::MutexLock lock(&orphans_mutex_);
+    const std::lock_guard<std::mutex> lock(orphans_mutex_);
     orphans_.insert(orphans_.end(), cold_.begin(), cold_.end());
   }
 
@@ -80,7 +79,7 @@ class BlockPool {
 
   void Refill() {
     if (cold_.empty()) {
-      absl::MutexLock lock(&orphans_mutex_);
+      const std::lock_guard<std::mutex> lock(orphans_mutex_);
       cold_.swap(orphans_);
     }
     if (cold_.empty()) MapSlab();
@@ -104,11 +103,11 @@ class BlockPool {
   size_t used_ = 0;  // wraps when buffers change threads; only tests read it
 
   // Addresses left by threads that ended.
-  static absl::Mutex orphans_mutex_;
-  static std::vector<char*> orphans_ ABSL_GUARDED_BY(orphans_mutex_);
+  static std::mutex orphans_mutex_;
+  static std::vector<char*> orphans_;  // guarded by orphans_mutex_
 };
 
-ABSL_CONST_INIT absl::Mutex BlockPool::orphans_mutex_(absl::kConstInit);
+constinit std::mutex BlockPool::orphans_mutex_;
 std::vector<char*> BlockPool::orphans_;
 
 namespace {

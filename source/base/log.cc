@@ -5,10 +5,9 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -24,8 +23,8 @@ std::atomic<LogLevel> g_lowest{LogLevel::kInfo};
 std::atomic<bool> g_has_components{false};
 
 struct Components {
-  absl::Mutex mutex;
-  std::map<std::string, LogLevel> levels ABSL_GUARDED_BY(mutex);
+  std::mutex mutex;
+  std::map<std::string, LogLevel> levels;  // guarded by mutex
 };
 Components& GetComponents() {
   static auto* const components = new Components;
@@ -40,14 +39,14 @@ bool LogEnabled(LogLevel level, absl::string_view component) {
   if (level < g_lowest.load(std::memory_order_relaxed)) return false;
   if (!g_has_components.load(std::memory_order_relaxed)) return LogEnabled(level);
   Components& components = GetComponents();
-  absl::MutexLock lock(&components.mutex);
+  const std::lock_guard<std::mutex> lock(components.mutex);
   const auto it = components.levels.find(std::string(component));
   return it == components.levels.end() ? LogEnabled(level) : level >= it->second;
 }
 
 void SetLogLevel(LogLevel level) {
   Components& components = GetComponents();
-  absl::MutexLock lock(&components.mutex);
+  const std::lock_guard<std::mutex> lock(components.mutex);
   components.levels.clear();
   g_has_components = false;
   g_level = level;
@@ -56,7 +55,7 @@ void SetLogLevel(LogLevel level) {
 
 void SetLogLevel(absl::string_view component, LogLevel level) {
   Components& components = GetComponents();
-  absl::MutexLock lock(&components.mutex);
+  const std::lock_guard<std::mutex> lock(components.mutex);
   components.levels[std::string(component)] = level;
   LogLevel lowest = g_level;
   for (const auto& [name, own] : components.levels) lowest = std::min(lowest, own);
@@ -68,7 +67,7 @@ LogLevel GetLogLevel() { return g_level.load(std::memory_order_relaxed); }
 
 std::vector<std::pair<std::string, LogLevel>> ComponentLogLevels() {
   Components& components = GetComponents();
-  absl::MutexLock lock(&components.mutex);
+  const std::lock_guard<std::mutex> lock(components.mutex);
   return {components.levels.begin(), components.levels.end()};
 }
 

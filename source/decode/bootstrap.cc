@@ -63,7 +63,7 @@ absl::StatusOr<config::AdsConfig> DecodeAds(const core::ApiConfigSource& in, con
 }
 
 absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, const Path& at,
-                           config::Bootstrap* out) {
+                           Context& context, config::Bootstrap* out) {
   if (in.has_ads_config()) {
     HEDDLE_ASSIGN_OR_RETURN(out->ads, DecodeAds(in.ads_config(), at.Field("ads_config")));
   }
@@ -71,6 +71,11 @@ absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, con
   out->cds_from_ads = in.has_cds_config();
   if (out->lds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.lds_config(), at.Field("lds_config")));
   if (out->cds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.cds_config(), at.Field("cds_config")));
+  const Path lds = at.Field("lds_config"), cds = at.Field("cds_config");
+  NotHonoured(in.lds_config().has_initial_fetch_timeout(), lds.Field("initial_fetch_timeout"),
+              context);
+  NotHonoured(in.cds_config().has_initial_fetch_timeout(), cds.Field("initial_fetch_timeout"),
+              context);
   if ((out->lds_from_ads || out->cds_from_ads) && !out->ads)
     return at.Field("ads_config").Error("required");
   return absl::OkStatus();
@@ -236,7 +241,7 @@ absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in
   HEDDLE_RETURN_IF_ERROR(DecodeAll(in.static_resources().listeners(), fixed.Field("listeners"),
                                    context, DecodeListener, &out.listeners));
   HEDDLE_RETURN_IF_ERROR(
-      DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), &out));
+      DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), context, &out));
   if (out.ads && out.node_id.empty()) {
     const Path node = at.Field("node");
     return node.Field("id").Error("required with ads_config");

@@ -56,6 +56,8 @@ absl::Status DecodeDiscovery(const Pb& in, const Path& at, Out* out) {
                         : in.eds_cluster_config().service_name();
   }
   if (!own) return absl::OkStatus();
+  // STATIC without endpoints is a cluster whose requests get 503, as in Envoy.
+  if (out->discovery == Discovery::kStatic && !in.has_load_assignment()) return absl::OkStatus();
   HEDDLE_RETURN_IF_ERROR(Required(in.has_load_assignment(), assignment));
   const Hosts hosts = out->discovery == Discovery::kStatic ? Hosts::kAddresses : Hosts::kNames;
   HEDDLE_ASSIGN_OR_RETURN(out->assignment,

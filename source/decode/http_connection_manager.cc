@@ -158,6 +158,9 @@ absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& conte
   OpenTelemetryConfig exporter;
   HEDDLE_RETURN_IF_ERROR(Unpack(in.provider().typed_config(), here, context, &exporter));
   HEDDLE_RETURN_IF_ERROR(DecodeExporter(exporter, here, &tracing));
+  const Path service = here.Field("grpc_service");
+  NotHonoured(exporter.grpc_service().initial_metadata_size() > 0,
+              service.Field("initial_metadata"), context);
   if (in.has_client_sampling()) {
     HEDDLE_ASSIGN_OR_RETURN(tracing.client_sampling,
                             DecodePercent(in.client_sampling(), at.Field("client_sampling")));
@@ -196,6 +199,9 @@ absl::Status DecodeRouteSource(const Pb& in, const Path& at, Context& context, O
       const Path here = at.Field("rds");
       out->rds_name = in.rds().route_config_name();
       if (out->rds_name.empty()) return here.Field("route_config_name").Error("required");
+      const Path source = here.Field("config_source");
+      NotHonoured(in.rds().config_source().has_initial_fetch_timeout(),
+                  source.Field("initial_fetch_timeout"), context);
       return CheckAds(in.rds().config_source(), here.Field("config_source"));
     }
     case Pb::kRouteConfig: {

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "source/base/log.h"
 #include "source/base/status.h"
 #include "source/filter/catalogue/catalogue.h"
@@ -241,6 +242,8 @@ void Server::StartControlPlane() {
   ads.delta = bootstrap_.ads->delta;
   ads.node = bootstrap_.node_bytes;
   ads.metadata = bootstrap_.ads->initial_metadata;
+  ads.clusters = bootstrap_.cds_from_ads;
+  ads.listeners = bootstrap_.lds_from_ads;
   ads.connect = [this]() -> absl::StatusOr<http::grpc::Client::Options> {
     // What we know the control plane by has changed: our own certificate may be worth nothing now.
     if (identity_ != nullptr && RefreshControlCa()) {
@@ -265,7 +268,10 @@ void Server::StartControlPlane() {
     ads_->Remember(type, std::move(versions));
   }
   AskForWanted();
+  got_clusters_ = got_clusters_ || !bootstrap_.cds_from_ads;
+  got_listeners_ = got_listeners_ || !bootstrap_.lds_from_ads;
   initial_wait_.Start(xds::ConfigStore::kFetchTimeout);
+  ScheduleBuild();
   ads_->Start();
 }
 

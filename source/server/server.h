@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "source/admin/pages.h"
 #include "source/admin/server.h"
 #include "source/base/clock.h"

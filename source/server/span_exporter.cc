@@ -66,8 +66,9 @@ void SpanExporter::Send(observe::SpanQueue& queue, Line& line) {
 void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
   if (line.client != nullptr && line.client->closed()) loop_.Destroy(std::move(line.client));
   if (line.client == nullptr) {
-    const auto target = xds::PickTarget(*line.cluster, random_);
+    auto target = xds::PickTarget(*line.cluster, random_);
     if (!target.ok()) return OnSent(line, spans, target.status());
+    if (!queue.target().http_authority.empty()) target->authority = queue.target().http_authority;
     line.client = http::grpc::Client::Connect(loop_, *target, nullptr);
   }
   http::grpc::CallOptions call{

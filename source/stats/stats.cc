@@ -4,7 +4,9 @@
 #include <bit>
 #include <cmath>
 
+#include "absl/base/dynamic_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "source/base/status.h"
 
 namespace heddle::stats {
@@ -104,24 +106,59 @@ void Sheet::Record(HistogramId id, uint64_t value) {
 // -----------------------------------------------------------------------------------------------------------
 // Scope
 
+namespace {
+
+constexpr char kTagsFollow = '\x1d', kValueFollows = '\x1f', kTagEnds = '\x1e';
+
+std::string Joined(const Tags& tags) {
+  std::string out;
+  for (const auto& [name, value] : tags) {
+    absl::StrAppend(&out, name, std::string(1, kValueFollows), value, std::string(1, kTagEnds));
+  }
+  return out;
+}
+
+// What a scope adds to its own tags is kept with the name: the same few dozen texts for all of a
+// thousand clusters, where tag sets would be a few dozen for each.
+std::string Tagged(absl::string_view name, const Tags& more) {
+  if (more.empty()) return std::string(name);
+  return absl::StrCat(name, std::string(1, kTagsFollow), Joined(more));
+}
+
+// The other way round: a name and the tags behind it.
+std::pair<absl::string_view, Tags> Untagged(absl::string_view interned) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(interned, absl::MaxSplits(kTagsFollow, 1));
+  Tags tags;
+  for (const absl::string_view tag : absl::StrSplit(parts.second, kTagEnds, absl::SkipEmpty())) {
+    tags.push_back(absl::StrSplit(tag, absl::MaxSplits(kValueFollows, 1)));
+  }
+  return {parts.first, std::move(tags)};
+}
+
+}  // namespace
+
 Scope::Scope(Registry& registry, Tags tags)
     : registry_(registry), tags_(std::move(tags)), tag_set_(registry.InternTags(tags_)) {}
 
 Scope::~Scope() {
   absl::MutexLock lock(&registry_.mutex_);
+  ABSL_ANNOTATE_RWLOCK_ACQUIRED(&registry_.mutex_,
+                                1);  // ThreadSanitizer does not see a lock of Abseil's
   registry_.returned_.push_back({std::move(slots_), tag_set_});
+  ABSL_ANNOTATE_RWLOCK_RELEASED(&registry_.mutex_, 1);
 }
 
 uint32_t Scope::Take(Kind kind, Unit unit, absl::string_view name, const Tags& more) {
   registry_.Reap();
-  uint32_t tags = tag_set_;
-  if (!more.empty()) {
-    Tags all = tags_;
-    all.insert(all.end(), more.begin(), more.end());
-    tags = registry_.InternTags(all);
+  uint32_t slot;
+  if (!more.empty() && tags_.empty()) {
+    const uint32_t tags = registry_.InternTags(more);
+    slot = registry_.Take({registry_.InternName(name), tags, kind}, unit);
+    registry_.DropTags(tags);  // the slot holds its own reference
+  } else {
+    slot = registry_.Take({registry_.InternName(Tagged(name, more)), tag_set_, kind}, unit);
   }
-  const uint32_t slot = registry_.Take({registry_.InternName(name), tags, kind}, unit);
-  if (!more.empty()) registry_.DropTags(tags);  // the slot holds its own reference
   if (slot != 0) slots_.push_back(slot);
   return slot;
 }
@@ -170,8 +207,7 @@ uint32_t Registry::InternName(absl::string_view name) {
 }
 
 uint32_t Registry::InternTags(const Tags& tags) {
-  std::string joined;
-  for (const auto& [name, value] : tags) absl::StrAppend(&joined, name, "\x1f", value, "\x1e");
+  std::string joined = Joined(tags);
   const auto it = tag_ids_.find(joined);
   if (it != tag_ids_.end()) {
     ++tag_sets_[it->second].uses;
@@ -193,9 +229,7 @@ uint32_t Registry::InternTags(const Tags& tags) {
 void Registry::DropTags(uint32_t id) {
   TagSet& set = tag_sets_[id];
   if (--set.uses > 0) return;
-  std::string joined;
-  for (const auto& [name, value] : set.tags) absl::StrAppend(&joined, name, "\x1f", value, "\x1e");
-  tag_ids_.erase(joined);
+  tag_ids_.erase(Joined(set.tags));
   set.tags = Tags();
   free_tag_sets_.push_back(id);
 }
@@ -232,7 +266,9 @@ void Registry::Reap() {
   std::vector<Returned> returned;
   {
     absl::MutexLock lock(&mutex_);
+    ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
     returned.swap(returned_);
+    ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1);
   }
   for (const Returned& scope : returned) {
     for (const uint32_t slot : scope.slots) {
@@ -289,21 +325,31 @@ Distribution Registry::Sum(uint32_t slot) const {
 
 void Registry::Visit(const std::function<void(const Sample&)>& visit) {
   Reap();
+  std::vector<std::pair<absl::string_view, Tags>> names;
+  names.reserve(names_.size());
+  for (const std::string& name : names_) names.push_back(Untagged(name));
   std::vector<uint32_t> order;
   order.reserve(by_key_.size());
   for (const auto& [key, slot] : by_key_) order.push_back(slot);
-  std::sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
     const Key &x = slots_[a].key, &y = slots_[b].key;
-    if (x.name != y.name) return names_[x.name] < names_[y.name];
+    if (x.name != y.name && names[x.name].first != names[y.name].first)
+      return names[x.name].first < names[y.name].first;
     if (x.kind != y.kind) return x.kind < y.kind;
-    return tag_sets_[x.tags].tags < tag_sets_[y.tags].tags;
+    if (x.tags != y.tags) return tag_sets_[x.tags].tags < tag_sets_[y.tags].tags;
+    return names[x.name].second < names[y.name].second;
   });
+  Tags all;
   for (const uint32_t slot : order) {
     const Info& info = slots_[slot];
-    Sample sample{.kind = info.key.kind,
-                  .unit = info.unit,
-                  .name = names_[info.key.name],
-                  .tags = &tag_sets_[info.key.tags].tags};
+    const auto& [name, more] = names[info.key.name];
+    const Tags* tags = &tag_sets_[info.key.tags].tags;
+    if (!more.empty()) {
+      all = *tags;
+      all.insert(all.end(), more.begin(), more.end());
+      tags = &all;
+    }
+    Sample sample{.kind = info.key.kind, .unit = info.unit, .name = name, .tags = tags};
     Distribution distribution;
     switch (info.key.kind) {
       case Kind::kCounter:

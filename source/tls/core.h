@@ -1,5 +1,5 @@
-// One SSL_CTX and what belongs to it; shared by all connections made from it. Private to
-// source/tls.
+// One SSL_CTX and what belongs to it; shared by all connections made from it, and by client
+// contexts that differ in whom they expect. Private to source/tls.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,12 @@
 
 namespace heddle::tls {
 
+// Whom one context expects to meet. Immutable, any thread.
+struct Expected {
+  std::string sni;               // client side
+  std::vector<SanMatcher> sans;  // one must match; empty: any
+};
+
 class Core {
  public:
   static absl::StatusOr<std::shared_ptr<Core>> Server(const ServerOptions& options,
@@ -25,12 +31,14 @@ class Core {
   static absl::StatusOr<std::shared_ptr<Core>> Client(const ClientOptions& options,
                                                       const base::Clock& clock);
 
+  // InvalidArgument when the name is no server name, or when matchers would prove nothing.
+  absl::StatusOr<std::shared_ptr<const Expected>> Expect(std::string sni,
+                                                         std::vector<SanMatcher> sans) const;
   // For one connection. Null when memory is out.
   bssl::UniquePtr<SSL> NewSsl() const { return bssl::UniquePtr<SSL>(SSL_new(ctx_.get())); }
   bool server() const { return server_; }
   const Verifier& verifier() const { return *verifier_; }
   const std::vector<CertificateInfo>& certificates() const { return infos_; }
-  const std::string& sni() const { return sni_; }
 
   // The session to resume with the peer of this name, if there is one; a TLS 1.3 session is given
   // out once.
@@ -69,7 +77,6 @@ class Core {
   std::vector<Credential> credentials_;
   std::vector<CertificateInfo> infos_;
   std::string alpn_;  // wire form
-  std::string sni_;
   uint32_t max_session_keys_ = 0;
   mutable Counters counters_;
   absl::Mutex mutex_;

@@ -15,7 +15,8 @@ namespace heddle::tls {
 
 class TlsTransport final : public net::Transport {
  public:
-  TlsTransport(std::shared_ptr<Core> core, const net::TransportFactory::Options& options);
+  TlsTransport(std::shared_ptr<Core> core, std::shared_ptr<const Expected> expected,
+               const net::TransportFactory::Options& options);
   ~TlsTransport() override;
 
   net::IoResult Read(int fd, base::Buffer& in, size_t max) override;
@@ -52,6 +53,7 @@ class TlsTransport final : public net::Transport {
   void Fail(int ssl_error);
 
   std::shared_ptr<Core> core_;
+  std::shared_ptr<const Expected> expected_;
   bssl::UniquePtr<SSL> ssl_;
   State state_ = State::kStart;
   bool refused_ = false;  // error_ says why our side refused the peer's certificate

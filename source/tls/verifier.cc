@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/dynamic_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -107,6 +109,27 @@ std::string ChainKey(const STACK_OF(CRYPTO_BUFFER) * chain) {
   return std::string(reinterpret_cast<const char*>(digest), sizeof(digest));
 }
 
+bool VerifyNames(const std::vector<SanMatcher>& sans, const CertificateInfo& info,
+                 PeerVerdict* verdict) {
+  if (sans.empty()) return true;
+  for (const SanMatcher& matcher : sans) {
+    for (const std::string& name : NamesOf(info, matcher.type)) {
+      if (Matches(matcher, name)) return true;
+    }
+  }
+  std::vector<std::string> allowed;
+  for (const SanMatcher& matcher : sans) {
+    if (allowed.size() < kShownNames) allowed.push_back(Shown(matcher));
+  }
+  verdict->cause = PeerVerdict::Cause::kSan;
+  verdict->alert = SSL_AD_BAD_CERTIFICATE;
+  verdict->error = absl::StrCat(
+      "SAN mismatch: it has ", ShownSans(info), "; allowed: ", absl::StrJoin(allowed, ", "),
+      sans.size() > allowed.size() ? absl::StrCat(" and ", sans.size() - allowed.size(), " more")
+                                   : "");
+  return false;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Verifier>> Verifier::Create(const Validation* validation,
@@ -125,10 +148,6 @@ absl::StatusOr<std::unique_ptr<Verifier>> Verifier::Create(const Validation* val
 
 absl::Status Verifier::CheckOptions() const {
   const bool trusts = !validation_.trusted_ca_pem.empty();
-  if (!trusts && !validation_.sans.empty()) {
-    return absl::InvalidArgumentError(
-        "subject alternative name matchers without trusted_ca prove nothing");
-  }
   if (!trusts && !validation_.spiffe_trust_domains.empty()) {
     return absl::InvalidArgumentError("SPIFFE trust domains without trusted_ca prove nothing");
   }
@@ -191,12 +210,30 @@ absl::Status Verifier::LoadCrl() {
   return absl::OkStatus();
 }
 
-PeerVerdict Verifier::Verify(const STACK_OF(CRYPTO_BUFFER) * chain) const {
+PeerVerdict Verifier::Verify(const STACK_OF(CRYPTO_BUFFER) * chain,
+                             const std::vector<SanMatcher>& sans) const {
+  PeerVerdict verdict = VerifyAnybody(chain);
+  if (verdict.peer == nullptr || VerifyNames(sans, verdict.peer->leaf, &verdict)) return verdict;
+  if (validation_.accept_untrusted) {
+    PeerVerdict accepted;
+    accepted.peer = std::make_shared<const PeerCertificate>(
+        PeerCertificate{verdict.peer->leaf, false, verdict.peer->valid_until});
+    return accepted;
+  }
+  verdict.error =
+      absl::StrCat("certificate of ", WhoIs(verdict.peer->leaf), " refused: ", verdict.error);
+  verdict.peer = nullptr;
+  return verdict;
+}
+
+PeerVerdict Verifier::VerifyAnybody(const STACK_OF(CRYPTO_BUFFER) * chain) const {
   // A list of revoked certificates has dates of its own; it is asked each time.
   if (!validation_.crl_pem.empty()) return VerifyFresh(chain);
   const std::string key = ChainKey(chain);
   {
     absl::MutexLock lock(&mutex_);
+    ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
+    const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
     const auto it = accepted_.find(key);
     if (it != accepted_.end()) {
       if (clock_.WallNow() < it->second->valid_until) return {.peer = it->second};
@@ -206,6 +243,8 @@ PeerVerdict Verifier::Verify(const STACK_OF(CRYPTO_BUFFER) * chain) const {
   PeerVerdict verdict = VerifyFresh(chain);
   if (verdict.peer != nullptr && (verdict.peer->verified || store_ == nullptr)) {
     absl::MutexLock lock(&mutex_);
+    ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
+    const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
     if (accepted_.size() >= kMaxRemembered) accepted_.erase(accepted_.begin());
     accepted_.emplace(key, verdict.peer);
   }
@@ -239,8 +278,7 @@ PeerVerdict Verifier::VerifyFresh(const STACK_OF(CRYPTO_BUFFER) * chain) const {
   if (validation_.allow_expired) until = absl::InfiniteFuture();
 
   bool good = store_ == nullptr || VerifyChain(leaf.get(), others.get(), info, &verdict);
-  good = good && VerifyNames(info, &verdict) && VerifySpiffe(info, &verdict) &&
-         VerifyPins(info, &verdict);
+  good = good && VerifySpiffe(info, &verdict) && VerifyPins(info, &verdict);
   if (!good && !validation_.accept_untrusted) {
     verdict.error = absl::StrCat("certificate of ", WhoIs(info), " refused: ", verdict.error);
     return verdict;
@@ -300,27 +338,6 @@ bool Verifier::VerifyChain(X509* leaf, STACK_OF(X509) * others, const Certificat
     default:
       verdict->error = X509_verify_cert_error_string(code);
   }
-  return false;
-}
-
-bool Verifier::VerifyNames(const CertificateInfo& info, PeerVerdict* verdict) const {
-  if (validation_.sans.empty()) return true;
-  for (const SanMatcher& matcher : validation_.sans) {
-    for (const std::string& name : NamesOf(info, matcher.type)) {
-      if (Matches(matcher, name)) return true;
-    }
-  }
-  std::vector<std::string> allowed;
-  for (const SanMatcher& matcher : validation_.sans) {
-    if (allowed.size() < kShownNames) allowed.push_back(Shown(matcher));
-  }
-  verdict->cause = PeerVerdict::Cause::kSan;
-  verdict->alert = SSL_AD_BAD_CERTIFICATE;
-  verdict->error = absl::StrCat(
-      "SAN mismatch: it has ", ShownSans(info), "; allowed: ", absl::StrJoin(allowed, ", "),
-      validation_.sans.size() > allowed.size()
-          ? absl::StrCat(" and ", validation_.sans.size() - allowed.size(), " more")
-          : "");
   return false;
 }
 

@@ -39,8 +39,12 @@ class Verifier {
   static absl::StatusOr<std::unique_ptr<Verifier>> Create(const Validation* validation,
                                                           bool peer_is_client,
                                                           const base::Clock& clock);
-  // `chain`: leaf first, not empty.
-  PeerVerdict Verify(const STACK_OF(CRYPTO_BUFFER) * chain) const;
+  // `chain`: leaf first, not empty. `sans`: who it may be, empty for anybody; Validation::sans is
+  // not looked at.
+  PeerVerdict Verify(const STACK_OF(CRYPTO_BUFFER) * chain,
+                     const std::vector<SanMatcher>& sans) const;
+  // Whether there is a CA: names prove nothing without one.
+  bool trusts() const { return store_ != nullptr; }
   // Names of the trusted CAs, DER: what a server tells clients.
   const std::vector<std::string>& ca_names() const { return ca_names_; }
 
@@ -52,10 +56,10 @@ class Verifier {
   absl::Status LoadTrust();
   absl::Status LoadCrl();
   absl::Status CheckOptions() const;
+  PeerVerdict VerifyAnybody(const STACK_OF(CRYPTO_BUFFER) * chain) const;
   PeerVerdict VerifyFresh(const STACK_OF(CRYPTO_BUFFER) * chain) const;
   bool VerifyChain(X509* leaf, STACK_OF(X509) * others, const CertificateInfo& info,
                    PeerVerdict* verdict) const;
-  bool VerifyNames(const CertificateInfo& info, PeerVerdict* verdict) const;
   bool VerifySpiffe(const CertificateInfo& info, PeerVerdict* verdict) const;
   bool VerifyPins(const CertificateInfo& info, PeerVerdict* verdict) const;
 

@@ -68,9 +68,16 @@ void AdsClient::OnConnected() {
   events_->OnStreamOpened();
 }
 
+bool AdsClient::Asks(Type type) const {
+  if (type == Type::kCluster) return options_.clusters;
+  return type != Type::kListener || options_.listeners;
+}
+
 void AdsClient::SendAll() {
   if (call_ == nullptr) return;
-  for (const auto& type : types_) {
+  for (const Type kind : kTypes) {
+    if (!Asks(kind)) continue;
+    const auto& type = types_[static_cast<size_t>(kind)];
     while (std::optional<std::string> request = type->Next()) {
       if (first_request_) *request = WithNode(std::move(*request), options_.node, options_.delta);
       first_request_ = false;
@@ -92,7 +99,7 @@ void AdsClient::OnMessage(std::string message) {
   received_ = true;
   failures_ = 0;
   const std::optional<Type> type = TypeOfResponse(message, options_.delta);
-  if (!type.has_value()) {
+  if (!type.has_value() || !Asks(*type)) {
     HEDDLE_LOG(kWarning, "xds") << "the control plane sent a type that was not asked for; ignored";
     return;
   }

@@ -39,6 +39,9 @@ class AdsClient final : private http::grpc::CallEvents, private http::grpc::Clie
     bool delta = true;
     std::string node;  // encoded envoy.config.core.v3.Node
     std::vector<std::pair<std::string, std::string>> metadata;
+    // Bootstrap.dynamic_resources: without cds_config clusters are not asked for, nor are listeners
+    // without lds_config.
+    bool clusters = true, listeners = true;
     // Where and how to connect now; asked at each attempt. The error is logged and tried again.
     std::function<absl::StatusOr<http::grpc::Client::Options>()> connect;
   };
@@ -67,6 +70,7 @@ class AdsClient final : private http::grpc::CallEvents, private http::grpc::Clie
   void Open();
   void Fail(absl::string_view why);
   void SendAll();
+  bool Asks(Type type) const;
 
   event::Loop& loop_;
   base::Random& random_;

@@ -108,6 +108,46 @@ absl::Status Secrets::Resolve(const config::CommonTls& common,
   return absl::OkStatus();
 }
 
+absl::StatusOr<Secrets::Made> Secrets::Make(const config::TransportSocket& socket,
+                                            const std::vector<Secret>& used,
+                                            const std::vector<config::Certificate>& certificates,
+                                            std::optional<config::Validation> validation) {
+  std::string key = Fingerprint(socket);
+  for (const Secret& secret : used)
+    absl::StrAppend(&key, reinterpret_cast<uintptr_t>(secret.get()), ",");
+  const auto known = shared_.find(key);
+  Made out;
+  if (socket.downstream_tls != nullptr) {
+    if (known != shared_.end()) {
+      out.shared = &known->second;
+    } else {
+      HEDDLE_ASSIGN_OR_RETURN(auto context, tls::ServerContext::Make(ServerOptionsOf(
+                                                *socket.downstream_tls, certificates, validation)));
+      out.shared = &shared_[std::move(key)];
+      *out.shared = {.used = used, .server = std::move(context), .client = nullptr};
+    }
+    out.factory = out.shared->server;
+    return out;
+  }
+  std::vector<tls::SanMatcher> sans;
+  if (validation.has_value()) {
+    sans = ToTls(*validation).sans;
+    validation->sans.clear();
+  }
+  if (known != shared_.end()) {
+    out.shared = &known->second;
+  } else {
+    tls::ClientOptions options = ClientOptionsOf(*socket.upstream_tls, certificates, validation);
+    options.sni.clear();
+    HEDDLE_ASSIGN_OR_RETURN(auto context, tls::ClientContext::Make(options));
+    out.shared = &shared_[std::move(key)];
+    *out.shared = {.used = used, .server = nullptr, .client = std::move(context)};
+  }
+  HEDDLE_ASSIGN_OR_RETURN(out.factory,
+                          out.shared->client->For(socket.upstream_tls->sni, std::move(sans)));
+  return out;
+}
+
 absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(
     const config::TransportSocket& socket) {
   const config::CommonTls* common = CommonOf(socket);
@@ -124,26 +164,25 @@ absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(
     known->second.asked = true;
     return known->second.factory;
   }
-  std::shared_ptr<const net::TransportFactory> factory;
-  if (socket.downstream_tls != nullptr) {
-    HEDDLE_ASSIGN_OR_RETURN(factory, tls::ServerContext::Make(ServerOptionsOf(
-                                         *socket.downstream_tls, certificates, validation)));
-  } else {
-    HEDDLE_ASSIGN_OR_RETURN(factory, tls::ClientContext::Make(ClientOptionsOf(
-                                         *socket.upstream_tls, certificates, validation)));
-  }
-  made_[key.get()] = {.config = key, .used = std::move(used), .factory = factory, .asked = true};
-  return factory;
+  HEDDLE_ASSIGN_OR_RETURN(Made made, Make(socket, used, certificates, std::move(validation)));
+  made.config = key;
+  made.used = std::move(used);
+  return (made_[key.get()] = std::move(made)).factory;
 }
 
 void Secrets::Sweep() {
+  for (auto& [key, shared] : shared_) shared.asked = false;
   for (auto it = made_.begin(); it != made_.end();) {
     if (!it->second.asked) {
       it = made_.erase(it);
     } else {
       it->second.asked = false;
+      it->second.shared->asked = true;
       ++it;
     }
+  }
+  for (auto it = shared_.begin(); it != shared_.end();) {
+    it = it->second.asked ? std::next(it) : shared_.erase(it);
   }
 }
 

@@ -1,6 +1,7 @@
 // Certificates and trust bundles by name, and the TLS contexts made from them. A context is made
 // again only when its configuration or one of its secrets changed, so session tickets and caches
-// live through everything else. Main thread only.
+// live through everything else. What is configured alike shares one context, and clusters that
+// differ only in the server they expect share all of it that is large. Main thread only.
 #pragma once
 
 #include <map>
@@ -13,6 +14,11 @@
 #include "absl/status/statusor.h"
 #include "source/config/tls.h"
 #include "source/net/transport.h"
+
+namespace heddle::tls {
+class ServerContext;
+class ClientContext;
+}  // namespace heddle::tls
 
 namespace heddle::xds {
 
@@ -40,12 +46,23 @@ class Secrets {
   void Sweep();
 
  private:
+  // What several sockets share.
+  struct Shared {
+    std::vector<Secret> used;  // keeps the addresses in the map's key from being used again
+    std::shared_ptr<const tls::ServerContext> server;
+    std::shared_ptr<const tls::ClientContext> client;
+    bool asked = true;  // by a socket, at the last Sweep
+  };
   struct Made {
     std::shared_ptr<const void> config;  // keeps the key's address from being used again
     std::vector<Secret> used;
     std::shared_ptr<const net::TransportFactory> factory;
+    Shared* shared = nullptr;  // in shared_
     bool asked = true;
   };
+  absl::StatusOr<Made> Make(const config::TransportSocket& socket, const std::vector<Secret>& used,
+                            const std::vector<config::Certificate>& certificates,
+                            std::optional<config::Validation> validation);
   absl::Status Resolve(const config::CommonTls& common,
                        std::vector<config::Certificate>* certificates,
                        std::optional<config::Validation>* validation,
@@ -53,6 +70,7 @@ class Secrets {
 
   std::map<std::string, Secret> maps_[3];
   std::map<const void*, Made> made_;
+  std::map<std::string, Shared> shared_;  // by Fingerprint
 };
 
 }  // namespace heddle::xds

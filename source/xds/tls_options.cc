@@ -80,7 +80,66 @@ tls::CommonOptions CommonOf(const config::CommonTls& in,
   return out;
 }
 
+// Texts of any content, kept apart by their sizes.
+void Append(absl::string_view text, std::string* out) {
+  absl::StrAppend(out, text.size(), ":", text, ",");
+}
+void Append(const std::vector<std::string>& list, std::string* out) {
+  absl::StrAppend(out, list.size(), "[");
+  for (const std::string& item : list) Append(item, out);
+}
+void Append(const std::vector<config::SanMatcher>& sans, std::string* out) {
+  absl::StrAppend(out, sans.size(), "[");
+  for (const config::SanMatcher& san : sans) {
+    absl::StrAppend(out, static_cast<int>(san.type), ",", static_cast<int>(san.matcher.kind), ",",
+                    san.matcher.ignore_case ? 1 : 0, ",");
+    Append(san.matcher.regex != nullptr ? san.matcher.regex->pattern() : san.matcher.text, out);
+  }
+}
+
+void Append(const config::Validation& in, bool names, std::string* out) {
+  Append(in.trusted_ca_pem, out);
+  Append(in.crl_pem, out);
+  Append(in.spki_sha256, out);
+  Append(in.certificate_sha256, out);
+  absl::StrAppend(out, in.max_verify_depth, ",", in.allow_expired ? 1 : 0, ",",
+                  in.accept_untrusted ? 1 : 0, ",");
+  if (names) Append(in.sans, out);
+}
+
+void Append(const config::CommonTls& in, bool names, std::string* out) {
+  absl::StrAppend(out, static_cast<int>(in.min_version), ",", static_cast<int>(in.max_version),
+                  ",");
+  Append(in.cipher_suites, out);
+  Append(in.curves, out);
+  Append(in.alpn, out);
+  absl::StrAppend(out, in.certificates.size(), "[");
+  for (const config::Certificate& certificate : in.certificates) {
+    Append(certificate.chain_pem, out);
+    Append(certificate.key_pem, out);
+  }
+  Append(in.certificate_sds, out);
+  Append(in.validation_sds, out);
+  if (in.validation.has_value()) Append(*in.validation, names, out);
+}
+
 }  // namespace
+
+std::string Fingerprint(const config::TransportSocket& socket) {
+  std::string out;
+  if (socket.downstream_tls != nullptr) {
+    const config::DownstreamTls& in = *socket.downstream_tls;
+    absl::StrAppend(&out, "server ", in.require_client_certificate ? 1 : 0, ",",
+                    in.session_tickets ? 1 : 0, ",", absl::ToInt64Milliseconds(in.session_timeout),
+                    ",", in.full_scan_certs_on_sni_mismatch ? 1 : 0, ",");
+    Append(in.common, true, &out);
+  } else if (socket.upstream_tls != nullptr) {
+    const config::UpstreamTls& in = *socket.upstream_tls;
+    absl::StrAppend(&out, "client ", in.max_session_keys, ",");
+    Append(in.common, false, &out);
+  }
+  return out;
+}
 
 tls::Certificate ToTls(const config::Certificate& certificate) {
   return {.chain_pem = certificate.chain_pem, .key_pem = certificate.key_pem};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "source/config/tls.h"
@@ -10,6 +11,9 @@
 
 namespace heddle::xds {
 
+// Equal for sockets that can share a TLS context when their secrets are the same. Of a client the
+// name it asks for and those it accepts are left out: tls::ClientContext::For.
+std::string Fingerprint(const config::TransportSocket& socket);
 tls::Certificate ToTls(const config::Certificate& certificate);
 tls::Validation ToTls(const config::Validation& validation);
 tls::ServerOptions ServerOptionsOf(const config::DownstreamTls& config,

@@ -92,7 +92,7 @@ static_resources:
        "{}}}}]}",
        "f.yaml:1: static_resources.clusters[0].eds_cluster_config: needs "
        "dynamic_resources.ads_config"},
-      {kAds + "  - {name: xds}",
+      {kAds + "  - {name: dns, type: STRICT_DNS}",
        "f.yaml:8: static_resources.clusters[1].load_assignment: required"},
       {"node: {idd: a}", "ok"},  // a warning
   };

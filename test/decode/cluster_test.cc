@@ -37,6 +37,12 @@ TEST_CASE("an empty cluster of EDS has Envoy's defaults") {
   CHECK(c.transport.upstream_tls == nullptr);
 }
 
+TEST_CASE("a STATIC cluster may have no endpoints") {
+  const config::Cluster c = GoodCluster("name: c");
+  CHECK(c.discovery == config::Cluster::Discovery::kStatic);
+  CHECK(c.assignment.localities.empty());
+}
+
 TEST_CASE("a full cluster is read") {
   const config::Cluster c = GoodCluster(R"(
 name: reviews
@@ -143,7 +149,7 @@ TEST_CASE("bad values of a cluster are named") {
        "eds_cluster_config.eds_config: found api_config_source, allowed ads or self"},
       {"name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}",
        "eds_cluster_config.eds_config.resource_api_version: found V2, allowed V3"},
-      {"name: c", "load_assignment: required"},
+      {"name: c\ntype: STRICT_DNS", "load_assignment: required"},
       {kStatic + "eds_cluster_config: {}", "eds_cluster_config: only with type EDS"},
       {kEds + "load_assignment: {}",
        "load_assignment: only with types STATIC, STRICT_DNS, LOGICAL_DNS"},

@@ -69,6 +69,22 @@ SCENARIO("the same name and tags are the same slot, and it outlives the first sc
   CHECK(Lines(registry) == std::vector<std::string>{"rq_total,cluster=a 7"});
 }
 
+SCENARIO(
+    "tags that a scope adds come after its own, in order, and the same ones are one statistic") {
+  Registry registry;
+  Sheet& sheet = registry.AddSheet();
+  auto a = registry.MakeScope({{"cluster", "a"}}), b = registry.MakeScope({{"cluster", "b"}});
+  sheet.Add(b->Counter("rq", {{"code", "200"}}), 4);
+  sheet.Add(a->Counter("rq", {{"code", "503"}}), 2);
+  sheet.Add(a->Counter("rq", {{"code", "200"}, {"way", "in"}}), 1);
+  sheet.Add(a->Counter("rq_total"), 3);
+  sheet.Add(registry.MakeScope({{"cluster", "a"}})->Counter("rq", {{"code", "503"}}), 5);
+  sheet.Add(registry.Counter("rq", {{"code", "500"}}), 6);
+  CHECK(Lines(registry) == std::vector<std::string>{
+                               "rq,cluster=a,code=200,way=in 1", "rq,cluster=a,code=503 7",
+                               "rq,cluster=b,code=200 4", "rq,code=500 6", "rq_total,cluster=a 3"});
+}
+
 SCENARIO("slots of a cluster that went away are zeroed and used again") {
   Registry registry;
   Sheet& sheet = registry.AddSheet();

@@ -1,10 +1,15 @@
 #include "source/tls/context.h"
 
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "source/base/buffer.h"
 #include "source/net/connection.h"
 #include "test/support/fake_clock.h"
@@ -133,6 +138,57 @@ SCENARIO("mutual TLS tells both sides who the other is") {
   CHECK(seen.certificate_sha256.size() == 64);
   CHECK(pair.client->peer().uri_sans == std::vector<std::string>{Id("server")});
   CHECK(pair.client->peer().certificate_verified);
+}
+
+// Of what this end sent, segments that the other end has not acknowledged.
+uint32_t Unacknowledged(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : UINT32_MAX;
+}
+
+SCENARIO("a client that waits for the acknowledgement of its Finished need not wait for a timer") {
+  // Without a client certificate, so that Finished is one small segment.
+  ServerOptions options = MutualServer();
+  options.require_client_certificate = false;
+  options.common.validation.reset();
+  Pair pair(Server(options), Client(MutualClient()));
+  // Looked at from the very call in which the server learns that it is connected.
+  std::optional<uint32_t> waiting;
+  pair.at_server.on_connected = [&] { waiting = Unacknowledged(pair.client->fd()); };
+  REQUIRE(pair.Up());
+  REQUIRE(waiting.has_value());
+  CHECK(*waiting == 0);
+}
+
+SCENARIO("a context made from another expects its own server and shares the rest") {
+  ClientOptions options = MutualClient();
+  options.common.validation->sans.clear();
+  const auto anybody = Client(options);
+  const auto right = anybody->For("server.bookshop", {{.exact = Id("server")}});
+  const auto wrong = anybody->For("server.bookshop", {{.exact = Id("reviews")}});
+  REQUIRE(right.ok());
+  REQUIRE(wrong.ok());
+  CHECK(&(*right)->certificates() == &anybody->certificates());
+  const auto server = Server(MutualServer());
+  {
+    Pair pair(server, *right);
+    REQUIRE(pair.Works());
+    CHECK(pair.server->peer().sni == "server.bookshop");
+    CHECK(pair.client->peer().certificate_verified);
+  }
+  {
+    // Refused although the chain is known by now, and although there is a session to resume.
+    Pair pair(server, *wrong);
+    CHECK_FALSE(pair.Works());
+    CHECK(Has(pair.client->transport_error(), "SAN mismatch"));
+  }
+  CHECK((*wrong)->stats().verify_san == 1);
+  CHECK(anybody->stats().handshakes == 1);
+
+  options.common.validation.reset();
+  CHECK_FALSE(Client(options)->For("a", {{.exact = Id("server")}}).ok());
+  CHECK_FALSE(anybody->For(std::string(256, 'a'), {}).ok());
 }
 
 SCENARIO("megabytes pass unchanged through TLS in both directions, and no block stays") {

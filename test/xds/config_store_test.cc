@@ -12,6 +12,8 @@
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "source/filter/catalogue/catalogue.h"
+#include "source/tls/context.h"
+#include "source/upstream/spec.h"
 #include "source/yaml/yaml.h"
 #include "test/support/test_ca.h"
 
@@ -160,6 +162,66 @@ SCENARIO(
   const absl::Status refused = bench.store.PutLocalSecret(Secrets::Origin::kOwn, broken);
   CHECK_FALSE(refused.ok());
   CHECK_THAT(std::string(refused.message()), !Catch::Contains("not a key"));
+}
+
+const tls::ClientContext& ClientOf(const proxy::Snapshot& snapshot, const std::string& cluster) {
+  return dynamic_cast<const tls::ClientContext&>(*snapshot.clusters.at(cluster)->transports.at(0));
+}
+
+SCENARIO("clusters that differ in the server they expect share certificates and trust") {
+  Bench bench;
+  const test::TestCa ca("root");
+  const auto issue = [&] {
+    const auto made = ca.Issue({.uri_sans = {"spiffe://td/ns/a/sa/b"}});
+    config::Secret secret;
+    secret.name = "default";
+    secret.certificate = config::Certificate{.chain_pem = made.chain_pem, .key_pem = made.key_pem};
+    return secret;
+  };
+  config::Secret roots;
+  roots.name = "ROOTCA";
+  roots.validation.emplace();
+  roots.validation->trusted_ca_pem = ca.pem();
+  REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kOwn, issue()).ok());
+  REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kFile, roots).ok());
+  const auto cluster = [&](const std::string& name, const std::string& alpn) {
+    REQUIRE(bench
+                .PutCluster("{name: " + name + R"(, type: STATIC, transport_socket: {name: tls,
+   typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext,
+   sni: )" + name + R"(.test, common_tls_context: {alpn_protocols: [)" +
+                            alpn + R"(],
+   tls_certificate_sds_secret_configs: [{name: default, sds_config: {ads: {}}}],
+   combined_validation_context: {validation_context_sds_secret_config: {name: ROOTCA, sds_config: {ads: {}}},
+   default_validation_context: {match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: "spiffe://td/)" +
+                            name + R"("}}]}}}}}})")
+                .ok());
+  };
+  cluster("a", "h2");
+  cluster("b", "h2");
+  cluster("c", "http/1.1");
+  const auto first = bench.store.Build();
+  REQUIRE(first->clusters.size() == 3);
+  CHECK(&ClientOf(*first, "a") != &ClientOf(*first, "b"));
+  CHECK(&ClientOf(*first, "a").certificates() == &ClientOf(*first, "b").certificates());
+  CHECK(&ClientOf(*first, "a").certificates() != &ClientOf(*first, "c").certificates());
+
+  WHEN("the certificate is renewed, all have the new one and share it again") {
+    REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kOwn, issue()).ok());
+    const auto second = bench.store.Build();
+    CHECK(&ClientOf(*second, "a") != &ClientOf(*first, "a"));
+    CHECK(&ClientOf(*second, "a").certificates() == &ClientOf(*second, "b").certificates());
+    CHECK(ClientOf(*second, "a").certificates()[0].serial !=
+          ClientOf(*first, "a").certificates()[0].serial);
+  }
+  WHEN("one of them goes and comes back, the other has kept what they share") {
+    bench.store.Remove(Type::kCluster, "a");
+    bench.store.Build();
+    bench.store.Build();
+    cluster("a", "h2");
+    const auto second = bench.store.Build();
+    CHECK(&ClientOf(*second, "b") == &ClientOf(*first, "b"));
+    CHECK(&ClientOf(*second, "a").certificates() == &ClientOf(*first, "b").certificates());
+  }
 }
 
 }  // namespace

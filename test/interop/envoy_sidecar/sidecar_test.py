@@ -66,16 +66,17 @@ class Mesh:
         self.apps = {name: Origin({}, port=19080, address=address) for name, (address, _) in SIDES.items()}
         self.echoes = [Echo(address, 17000, name) for name, (address, _) in SIDES.items()]
         self.running = []
-        self.start("control", [self.control_program, "--config", self.mesh, "--state-dir", self.state, "--listen",
-                               f"{CONTROL}:15010", "--admin", f"{CONTROL}:15014"])
-        until(lambda: self.page(f"{CONTROL}:15014", "/ready"), 15, self.logs)
+        self.control = None
+        self.start_control()
         front_token = os.path.join(folder, "front.token")
         with open(front_token, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
             out.write(self.token("front"))
         self.start("front", [self.proxy, "--control", f"{CONTROL}:15010", "--namespace", "shop", "--service-account", "front",
                              "--workload", "front-a", "--address", FRONT, "--token-file", front_token, "--control-ca",
                              os.path.join(self.state, "ca.crt"), "--admin-address", f"{FRONT}:15000"])
-        values = {"API": api, "TOKEN": self.token("back").strip(), "CA": os.path.join(self.state, "ca.crt")}
+        self.back_token = os.path.join(folder, "back-token.yaml")
+        self.replace_token(self.token("back").strip())
+        values = {"API": api, "TOKEN": self.back_token, "CA": os.path.join(self.state, "ca.crt")}
         bootstrap = os.path.join(folder, "envoy.yaml")
         with open(os.path.join(HERE, "envoy.yaml"), encoding="utf-8") as text, open(bootstrap, "w", encoding="utf-8") as out:
             out.write(re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text.read()))
@@ -84,6 +85,25 @@ class Mesh:
 
     def start(self, name, argv):
         self.running.append(Program(argv, os.path.join(self.folder, name + ".log")))
+        return self.running[-1]
+
+    def start_control(self):
+        """heddle-control, again on the same addresses when it ran before."""
+        if self.control:
+            self.control.stop()
+            self.running.remove(self.control)
+        self.control = self.start("control", [self.control_program, "--config", self.mesh, "--state-dir", self.state,
+                                              "--listen", f"{CONTROL}:15010", "--admin", f"{CONTROL}:15014"])
+        until(lambda: self.page(f"{CONTROL}:15014", "/ready"), 15, self.logs)
+
+    def replace_token(self, token):
+        """Envoy reads the file again when another one is renamed over it."""
+        with open(self.back_token + ".new", "w", encoding="utf-8",
+                  opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            json.dump({"resources": [{
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "name": "join-token",
+                "generic_secret": {"secret": {"inline_string": "Bearer " + token}}}]}, out)
+        os.rename(self.back_token + ".new", self.back_token)
 
     def stop(self):
         for one in reversed(self.running):
@@ -205,6 +225,19 @@ def policy(mesh):
     return problems + [f"{node} rejected something: {one}" for node, one in proxies.items() if one.get("nacks")]
 
 
+def token_is_read_again(mesh):
+    """With a token that is no good Envoy cannot come back after heddle-control restarted, and goes on serving; with a new one
+    in the same place it comes back by itself."""
+    mesh.replace_token("no.such.token")
+    mesh.start_control()
+    mark = len(mesh.control.log())
+    until(lambda: "refused" in mesh.control.log()[mark:], 60, mesh.logs)
+    problems = [] if statuses(mesh.ask("front", "/open")) == [200] else ["it does not serve while it is refused"]
+    mesh.replace_token(mesh.token("back").strip())
+    until(mesh.settled, 60, lambda: f"did not come back: {mesh.status()}\n{mesh.logs()}")
+    return problems
+
+
 def secrets_arrived(mesh):
     """Envoy's certificate came by SDS and is the one that heddle-control says it has."""
     certificates = mesh.page(f"{BACK}:15000", "/certs") or ""
@@ -226,6 +259,7 @@ def run(api, programs, report):
                 report.run(f"{api}: {SIDES[callee][1]} refuses strangers", lambda callee=callee: stranger_refused(callee))
             report.run(f"{api}: Envoy has its certificate by SDS", lambda: secrets_arrived(mesh))
             report.run(f"{api}: a policy reaches both", lambda: policy(mesh))
+            report.run(f"{api}: Envoy comes back with the token that is there now", lambda: token_is_read_again(mesh))
         finally:
             mesh.stop()
 
