@@ -22,7 +22,7 @@ void Informer::LogFailure() {
   const absl::Status& why = reflector_.last_failure();
   // Powers of two: a server that is away for an hour is not an hour of lines.
   if ((failures & (failures - 1)) != 0 && failures % 64 != 0) return;
-  HEDDLE_LOG(kWarning, "kube") << reflector_.options().path << ": " << why.ToString()
+  HEDDLE_LOG(kWarning, "kube") << reflector_.options().path << ": " << why.message()
                                << (absl::IsPermissionDenied(why)
                                        ? " (the ClusterRole of heddle-control grants this; see "
                                          "docs/kubernetes.md)"
