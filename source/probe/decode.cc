@@ -26,6 +26,12 @@ absl::Status Wrong(const base::Path& at, absl::string_view found, absl::string_v
   return at.Error(absl::StrCat("found \"", found, "\", allowed ", allowed));
 }
 
+// The application's lifecycle hooks over HTTP come the same way as its probes. A hook has no
+// timeout of its own: it may take until the kubelet gives it up.
+bool IsHook(absl::string_view path) {
+  return absl::EndsWith(path, "/poststart") || absl::EndsWith(path, "/prestop");
+}
+
 absl::Status CheckPath(const std::string& path, const base::Path& at) {
   const std::vector<absl::string_view> parts = absl::StrSplit(path, '/');
   static constexpr absl::string_view kLast[] = {"livez", "readyz", "startupz", "poststart",
@@ -121,6 +127,7 @@ absl::StatusOr<Probes> DecodeProbes(absl::string_view text) {
   for (const auto& [path, probe] : in.probes()) {
     const base::Path at = root.Key(path);
     HEDDLE_RETURN_IF_ERROR(CheckPath(path, at));
+    if (IsHook(path)) out[path].timeout = absl::Seconds(kMaxTimeout);
     HEDDLE_RETURN_IF_ERROR(DecodeOne(probe, at, &out[path]));
   }
   return out;

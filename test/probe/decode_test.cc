@@ -21,9 +21,10 @@ SCENARIO("a probe of each kind") {
     "/app-health/web/readyz": {"httpGet": {"port": 80, "path": "ready"}},
     "/app-health/db/startupz": {"tcpSocket": {"port": 5432}},
     "/app-health/db/prestop": {"httpGet": {"port": 5433}, "timeoutSeconds": 3600},
+    "/app-health/web/prestop": {"httpGet": {"port": 80, "path": "/bye"}},
     "/app-health/api/readyz": {"grpc": {"port": 9000, "service": "books"}, "timeoutSeconds": 0}})");
   REQUIRE(probes.ok());
-  REQUIRE(probes->size() == 5);
+  REQUIRE(probes->size() == 6);
   const Probe& live = probes->at("/app-health/web/livez");
   CHECK(live.kind == Probe::Kind::kHttp);
   CHECK(live.tls);
@@ -36,6 +37,7 @@ SCENARIO("a probe of each kind") {
   CHECK(ready.path == "/ready");
   CHECK_FALSE(ready.tls);
   CHECK(ready.timeout == absl::Seconds(1));
+  CHECK(probes->at("/app-health/web/prestop").timeout == absl::Hours(1));
   CHECK(probes->at("/app-health/db/startupz").kind == Probe::Kind::kTcp);
   CHECK(probes->at("/app-health/api/readyz").kind == Probe::Kind::kGrpc);
   CHECK(probes->at("/app-health/api/readyz").service == "books");

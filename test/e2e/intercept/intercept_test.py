@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 
-from process import program
+from process import Program, program, until
 from report import Report
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from net import Network  # noqa: E402
+from net import HERE, Network  # noqa: E402
 
 POD, POD6, WORLD, WORLD6 = "10.99.0.2", "fd99::2", "10.200.0.1", "fd98::1"
 SIDECAR, APP, OTHER = 1337, 1000, 2000
@@ -192,6 +192,47 @@ def test_tproxy(report, command, pod, backend):
         (pod.world, "10.98.0.2", 8081, "app")])
 
 
+class Sidecar:
+    """A real heddle-proxy in the pod, on sidecar.yaml. Use as a context manager."""
+
+    def __init__(self, network, proxy, folder, uid, flag):
+        self.network = network
+        self.program = Program(["ip", "netns", "exec", network.pod, "setpriv", f"--reuid={uid}", f"--regid={SIDECAR}",
+                                "--clear-groups", proxy, "-c", os.path.join(HERE, "sidecar.yaml"), flag, "--drain-time-s", "0"],
+                               os.path.join(folder, "sidecar.log"))
+
+    def __enter__(self):
+        until(lambda: "17006" in self.network.inside(self.network.pod, "ss", "-tln"), 30, self.program.log)
+        return self
+
+    def __exit__(self, *_):
+        self.program.stop()
+
+    def count(self, prefix):
+        """Connections so far of a listener's TCP proxy."""
+        text = self.network.inside(self.network.pod, sys.executable, "-c", "import urllib.request as r; print(r.urlopen("
+                                   "'http://127.0.0.1:17000/stats?filter=tcp." + prefix + ".downstream_cx_total').read().decode())")
+        return int(text.split(": ")[1])
+
+
+def test_sidecar(report, command, pod, folder, backend, mode):
+    """Through heddle-proxy itself: it finds where connections wanted to go, of both families, in both modes."""
+    flags, uid = ["--outbound-port", "17001", "--inbound-port", "17006", "--mode", mode], SIDECAR
+    if mode == "tproxy":
+        flags, uid = [*flags, "--proxy-gid", str(SIDECAR), "--proxy-uid", "4000"], 0
+    done = command.backend(backend, *flags)
+    with Sidecar(command.network, command.proxy, folder, uid, f"--intercept={mode}") as sidecar:
+        # The application sees its own loopback address: there inbound is sent to.
+        rows = [(pod.app, WORLD, 80), (pod.app, WORLD6, 80), (pod.world, POD, 8080), (pod.world, POD6, 8080)]
+        said = [who.connect(address, port) for who, address, port in rows]
+        counts = [sidecar.count("out"), sidecar.count("in")]
+        unknown = pod.world.connect(POD, 8081)
+    wanted = [f"world {WORLD} 80", f"world {WORLD6} 80", "app 127.0.0.1 8080", "app 127.0.0.1 8080"]
+    check(report, f"{backend}, {mode}: both families pass through heddle-proxy",
+          done.returncode == 0 and said == wanted and counts == [2, 2] and unknown == "",
+          f"{done.stderr}{said}, {counts}, to a port of nobody: {unknown}\n{sidecar.program.log()[-2000:]}")
+
+
 def test_cleanup(report, command, pod, backend):
     done = command.backend(backend, "--cleanup")
     check(report, f"{backend}: clean-up leaves nothing of ours", done.returncode == 0 and not command.ours(), done.stderr)
@@ -246,6 +287,8 @@ def main():
             test_twice(report, command, backend)
             test_shapes(report, command, pod, backend)
             test_tproxy(report, command, pod, backend)
+            for mode in ("redirect", "tproxy"):
+                test_sidecar(report, command, pod, folder, backend, mode)
             test_cleanup(report, command, pod, backend)
     return report.end()
 
