@@ -167,8 +167,13 @@ absl::Duration SetTimeouts(const model::RouteRule& rule, const ServicePort& port
     whole = per_try;
   Set(out->mutable_timeout(), whole);
   Set(out->mutable_idle_timeout(), port.backend.idle_timeout);
-  // The caller's grpc-timeout, whatever it is.
-  if (grpc) out->mutable_max_stream_duration()->mutable_grpc_timeout_header_max();
+  // The caller's grpc-timeout, up to what is configured. (With it a route's timeout does not
+  // count.)
+  if (grpc) {
+    auto* const stream = out->mutable_max_stream_duration();
+    Set(stream->mutable_grpc_timeout_header_max(), whole);
+    if (whole > absl::ZeroDuration()) Set(stream->mutable_max_stream_duration(), whole);
+  }
   return per_try;
 }
 

@@ -82,6 +82,7 @@ struct RouteAction {
   int cluster_not_found_status = 503;
   std::optional<absl::Duration> timeout;  // unset = 15 s; 0 = off
   std::optional<absl::Duration> idle_timeout;
+  bool stream_duration = false;  // `max_stream_duration` is there: `timeout` does not count (Envoy)
   std::optional<absl::Duration> max_stream_duration;
   std::optional<absl::Duration> max_grpc_timeout;  // honour grpc-timeout up to this; 0 = no cap
   std::string prefix_rewrite,

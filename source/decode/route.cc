@@ -245,6 +245,7 @@ absl::Status DecodeTimeouts(const route::RouteAction& in, const Path& at,
                                           at.Field("idle_timeout"), &out->idle_timeout));
   const Path here = at.Field("max_stream_duration");
   const auto& stream = in.max_stream_duration();
+  out->stream_duration = in.has_max_stream_duration();
   HEDDLE_RETURN_IF_ERROR(
       OptionalDuration(stream.has_max_stream_duration(), stream.max_stream_duration(),
                        here.Field("max_stream_duration"), &out->max_stream_duration));

@@ -122,6 +122,12 @@ class ServerStream : public Stream {
 
 class ClientStream : public Stream {
  public:
+  // Bytes of this exchange on the wire so far, heads and framing included; still right inside the
+  // last event.
+  struct WireBytes {
+    uint64_t sent = 0, received = 0;
+  };
+  virtual WireBytes wire_bytes() const = 0;
   virtual void SendHead(const RequestHead& head, bool end) = 0;  // once, first
 };
 

@@ -66,7 +66,7 @@ struct AccessRecord {
   base::Micros request_received = 0;  // last byte from the client
   base::Micros upstream_sent_first = 0, upstream_sent_last = 0;
   base::Micros upstream_head = 0, upstream_last = 0;  // first and last byte from the upstream
-  base::Micros response_sent_first = 0, finished = 0;
+  base::Micros response_sent_first = 0, response_sent_last = 0, finished = 0;
   uint64_t bytes_received = 0, bytes_sent = 0;  // bodies
   uint64_t upstream_wire_bytes_sent = 0, upstream_wire_bytes_received = 0;
   uint32_t attempts = 0;  // upstream requests made
@@ -88,7 +88,7 @@ struct AccessRecord {
   bool Has(Flag flag) const { return (flags & static_cast<uint32_t>(flag)) != 0; }
 };
 
-// "UF,URX", or "-" when none. In Envoy's order.
+// "URX,UF", or "-" when none. In Envoy's order.
 std::string FlagsText(uint32_t flags);
 
 }  // namespace heddle::observe

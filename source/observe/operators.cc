@@ -24,6 +24,12 @@ void Put(absl::string_view text, Value* out) {
   out->present = true;
 }
 
+// One word for a log whose fields are kept apart by spaces.
+void PutWord(absl::string_view text, Value* out) {
+  Put(text, out);
+  std::replace(out->text.begin(), out->text.end(), ' ', '_');
+}
+
 void PutNumber(int64_t number, Value* out) {
   out->text = absl::StrCat(number);
   out->present = out->number = true;
@@ -154,14 +160,15 @@ constexpr Row kOperators[] = {
     {"REQUEST_DURATION", FIELD(PutSpan(r.started, r.request_received, out)), Row::kNone},
     {"REQUEST_TX_DURATION", FIELD(PutSpan(r.started, r.upstream_sent_last, out)), Row::kNone},
     {"RESPONSE_DURATION", FIELD(PutSpan(r.started, r.upstream_head, out)), Row::kNone},
-    {"RESPONSE_TX_DURATION", FIELD(PutSpan(r.upstream_head, r.finished, out)), Row::kNone},
+    {"RESPONSE_TX_DURATION", FIELD(PutSpan(r.upstream_head, r.response_sent_last, out)),
+     Row::kNone},
     {"UPSTREAM_HOST", FIELD(AddressText(r.upstream_remote, out)), Row::kNone},
     {"UPSTREAM_REMOTE_ADDRESS", FIELD(AddressText(r.upstream_remote, out)), Row::kNone},
     {"UPSTREAM_LOCAL_ADDRESS", FIELD(AddressText(r.upstream_local, out)), Row::kNone},
     {"UPSTREAM_CLUSTER", FIELD(Put(r.cluster, out)), Row::kNone},
     {"UPSTREAM_CLUSTER_RAW", FIELD(Put(r.cluster, out)), Row::kNone},
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", FIELD(PutNumber(r.attempts, out)), Row::kNone},
-    {"UPSTREAM_TRANSPORT_FAILURE_REASON", FIELD(Put(r.upstream_failure, out)), Row::kNone},
+    {"UPSTREAM_TRANSPORT_FAILURE_REASON", FIELD(PutWord(r.upstream_failure, out)), Row::kNone},
     {"UPSTREAM_PEER_URI_SAN", FIELD(if (r.upstream_tls) PutList(r.upstream_tls->uri_sans, out)),
      Row::kNone},
     {"UPSTREAM_TLS_VERSION", FIELD(if (r.upstream_tls) Put(r.upstream_tls->tls_version, out)),

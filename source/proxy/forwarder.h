@@ -72,6 +72,7 @@ class Forwarder final : private http::ResponseEvents, private upstream::HttpLeas
   bool Retry(RetryState::Decision decision);
   void DropAttempt(bool reset);
   void AbandonReplay();
+  void CountWireBytes();
   void AddAttemptCount(filter::Reply& reply) const;
   void AnswerFault(Fault fault, absl::string_view transport_reason);
   void AnswerTimeout(absl::string_view details);

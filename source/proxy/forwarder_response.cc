@@ -96,6 +96,7 @@ void Forwarder::ResponseEnded() {
   const base::Micros since =
       stream_.record().request_received != 0 ? stream_.record().request_received : first_attempt_;
   cluster_->sheet().Record(cluster_->stats().rq_time, static_cast<uint64_t>(now - since));
+  CountWireBytes();
   if (upstream_ != nullptr && !sent_end_) upstream_->Reset(http::ResetReason::kCancel);
   upstream_ = nullptr;
   connection_ = nullptr;
@@ -115,7 +116,16 @@ void Forwarder::Report(const Result& result) {
   cluster_->Report(pick_.host, result);
 }
 
+// Adds those of the attempt there is. Before upstream_ goes.
+void Forwarder::CountWireBytes() {
+  if (upstream_ == nullptr) return;
+  const auto bytes = upstream_->wire_bytes();
+  stream_.record().upstream_wire_bytes_sent += bytes.sent;
+  stream_.record().upstream_wire_bytes_received += bytes.received;
+}
+
 void Forwarder::OnReset(http::ResetReason reason) {
+  CountWireBytes();
   upstream_ = nullptr;
   connection_ = nullptr;
   const Fault fault = FaultOf(reason);
@@ -128,6 +138,7 @@ void Forwarder::OnFault(Fault fault, absl::string_view transport_reason, bool se
   const bool connect = fault == Fault::kConnectFailed || fault == Fault::kConnectTimeout;
   if (connect) {
     Report({.kind = Result::Kind::kConnectFailed});
+    stream_.record().upstream_remote = pick_.host->address;
   } else if (fault != Fault::kOverflow) {
     Report({.kind = Result::Kind::kReset});
   }
@@ -164,6 +175,7 @@ bool Forwarder::Retry(RetryState::Decision decision) {
 }
 
 void Forwarder::DropAttempt(bool reset) {
+  CountWireBytes();
   per_try_.Stop();
   per_try_idle_.Stop();
   http::ClientStream* stream = std::exchange(upstream_, nullptr);

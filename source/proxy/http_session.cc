@@ -154,7 +154,8 @@ void HttpSession::OnData(base::Buffer& in, bool eof) {
       !in.empty()) {
     context_.deadlines.Start(header_, context_.loop.Now(), base::ToMicros(header_timeout));
   }
-  const absl::Status status = codec_->Feed(in, eof);
+  // A client that half-closes is gone: OnClosed follows (as in Envoy).
+  const absl::Status status = codec_->Feed(in, /*eof=*/false);
   paused_ = !in.empty() && !codec_->wants_input();
   Touch();
   if (status.ok()) return;

@@ -10,6 +10,7 @@
 #include "source/proxy/http_session.h"
 #include "source/proxy/reply.h"
 #include "source/proxy/rewrite.h"
+#include "source/proxy/timeouts.h"
 
 namespace heddle::proxy {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 using http::HeaderId;
 using observe::Flag;
 
+constexpr int kDeadlineExceeded = 4;  // of gRPC
 constexpr uint32_t Bit(Flag flag) { return static_cast<uint32_t>(flag); }
 
 }  // namespace
@@ -144,16 +146,15 @@ void Stream::StartTimers() {
   Deadlines& deadlines = session_.context().deadlines;
   const base::Micros now = loop().Now();
   absl::Duration idle = config.stream_idle_timeout;
-  absl::Duration duration = config.common.max_stream_duration;
+  base::Micros duration = base::ToMicros(config.common.max_stream_duration);
   if (match_.route != nullptr) {
     const config::RouteAction& action = match_.route->config->forward;
     if (action.idle_timeout) idle = *action.idle_timeout;
-    if (action.max_stream_duration) duration = *action.max_stream_duration;
+    duration = StreamDuration(action, duration, head_);
   }
   idle_after_ = base::ToMicros(idle);
   if (idle_after_ > 0) deadlines.Start(idle_, now, idle_after_);
-  if (duration > absl::ZeroDuration())
-    deadlines.Start(max_duration_, now, base::ToMicros(duration));
+  if (duration > 0) deadlines.Start(max_duration_, now, duration);
   if (config.request_timeout > absl::ZeroDuration() && !request_.ended) {
     deadlines.Start(request_timeout_, now, base::ToMicros(config.request_timeout));
   }
@@ -235,7 +236,8 @@ void Stream::OnMaxDuration() {
   context_stats().Add(session_.spec().stats.rq_max_duration);
   Answer({.status = request_.ended ? 504 : 408,
           .body = "downstream duration timeout",
-          .details = "max_duration_timeout"});
+          .details = "max_duration_timeout",
+          .grpc_status = kDeadlineExceeded});
 }
 
 void Stream::OnReset(http::ResetReason reason) {
@@ -297,6 +299,7 @@ void Stream::Finish() {
   request_timeout_.Stop();
   max_duration_.Stop();
   record_.finished = loop().Now();
+  if (response_.body_done) record_.response_sent_last = record_.finished;
   forwarder_.Cancel();
   CountFinished();
   for (int i = 0; i < filters_begun_; ++i) filters_[static_cast<size_t>(i)]->OnDone(record_);

@@ -192,8 +192,10 @@ void Stream::PassResponseHead() {
   record_.response = &response_head_;
   record_.status = response_head_.status;
   record_.response_sent_first = loop().Now();
+  // Without one, what the HTTP status stands for; trailers may know better.
   if (head_.grpc())
-    record_.grpc_status = GrpcStatusOf(response_head_.headers).value_or(record_.grpc_status);
+    record_.grpc_status =
+        GrpcStatusOf(response_head_.headers).value_or(GrpcFromHttp(response_head_.status));
   const bool end = response_.ended && response_.arrived.empty() && !response_.trailers;
   downstream_->SendHead(response_head_, end);
   if (end) {

@@ -18,6 +18,15 @@ void Override(const http::Headers& headers, HeaderId id, base::Micros* timeout) 
   if (text && absl::SimpleAtoi(*text, &millis)) *timeout = millis * kMilli;
 }
 
+// At most eight digits: beyond that, seconds.
+void SetGrpcTimeout(base::Micros timeout, http::Headers& headers) {
+  const base::Micros millis = std::max<base::Micros>(timeout / kMilli, 1);
+  const bool few = millis < 100'000'000;
+  headers.Set(HeaderId::kGrpcTimeout,
+              few ? absl::StrCat(millis, "m")
+                  : absl::StrCat(std::min(millis / 1000, base::Micros{99'999'999}), "S"));
+}
+
 }  // namespace
 
 std::optional<base::Micros> ParseGrpcTimeout(absl::string_view text) {
@@ -46,15 +55,8 @@ std::optional<base::Micros> ParseGrpcTimeout(absl::string_view text) {
 Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy* retry,
                     const http::RequestHead& head) {
   Timeouts out;
-  if (action.max_grpc_timeout && head.grpc()) {
-    const base::Micros cap = base::ToMicros(*action.max_grpc_timeout);
-    const auto asked = head.headers.Get(HeaderId::kGrpcTimeout);
-    out.global = asked ? ParseGrpcTimeout(*asked).value_or(0) : 0;
-    if (cap != 0 && (out.global == 0 || out.global > cap)) out.global = cap;
-    out.rewrite_grpc = true;
-  } else {
+  if (!action.stream_duration)
     out.global = base::ToMicros(action.timeout.value_or(absl::Seconds(15)));
-  }
   if (retry != nullptr) {
     out.per_try = base::ToMicros(retry->per_try_timeout);
     out.per_try_idle = base::ToMicros(retry->per_try_idle_timeout);
@@ -65,6 +67,25 @@ Timeouts TimeoutsOf(const config::RouteAction& action, const config::RetryPolicy
   return out;
 }
 
+base::Micros StreamDuration(const config::RouteAction& action, base::Micros otherwise,
+                            http::RequestHead& head) {
+  const base::Micros fixed =
+      action.max_stream_duration ? base::ToMicros(*action.max_stream_duration) : otherwise;
+  if (!action.max_grpc_timeout) return fixed;
+  const base::Micros cap = base::ToMicros(*action.max_grpc_timeout);
+  const auto text = head.headers.Get(HeaderId::kGrpcTimeout);
+  if (!text) {
+    if (action.max_stream_duration && fixed != 0 && head.grpc())
+      SetGrpcTimeout(fixed, head.headers);
+    return fixed;
+  }
+  const std::optional<base::Micros> asked = ParseGrpcTimeout(*text);
+  if (!asked) return fixed;
+  if (cap == 0 || (*asked != 0 && *asked <= cap)) return *asked;
+  if (*asked != 0) SetGrpcTimeout(cap, head.headers);
+  return cap;
+}
+
 void WriteTimeoutHeaders(const Timeouts& timeouts, base::Micros elapsed, http::Headers& headers) {
   base::Micros expected = timeouts.per_try != 0 ? timeouts.per_try : timeouts.global;
   if (expected == 0) return;
@@ -73,18 +94,9 @@ void WriteTimeoutHeaders(const Timeouts& timeouts, base::Micros elapsed, http::H
   }
   char text[24];
   const base::Micros millis = std::max<base::Micros>(expected / kMilli, 1);
-  char* end = std::to_chars(text, text + sizeof(text) - 1, millis).ptr;
+  const char* end = std::to_chars(text, text + sizeof(text), millis).ptr;
   headers.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs,
               absl::string_view(text, static_cast<size_t>(end - text)));
-  if (!timeouts.rewrite_grpc) return;
-  // Eight digits at most: beyond that, seconds.
-  if (millis < 100'000'000) {
-    *end++ = 'm';
-  } else {
-    end = std::to_chars(text, text + sizeof(text) - 1, millis / 1000).ptr;
-    *end++ = 'S';
-  }
-  headers.Set(HeaderId::kGrpcTimeout, absl::string_view(text, static_cast<size_t>(end - text)));
 }
 
 }  // namespace heddle::proxy

@@ -279,6 +279,13 @@ TEST_CASE("client and server understand each other") {
       a->SendBody(" world", true);
       Exchange(client, server, cut);
       CHECK(a->Text() == "200 body:hello world trailers: x-t=1 end");
+      CHECK(a->wire.sent ==
+            std::string("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+                        "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+                .size());
+      CHECK(a->wire.received == std::string("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+                                            "b\r\nhello world\r\n0\r\nx-t: 1\r\n\r\n")
+                                    .size());
     }
     CHECK(client.codec->reusable());
     CHECK_FALSE(server.codec->finished());

@@ -84,6 +84,12 @@ TEST_CASE("bodies and trailers go both ways") {
     pair.Run();
     CHECK(pair.server.Log() == "POST http://a / body:abc trailers: x-t=1 end\n");
     CHECK(a->Text() == "200 body:abc trailers: grpc-status=0 end");
+    // Three frames each way, their fields compressed.
+    constexpr uint64_t kLeast = 3 * 9 + 3;
+    CHECK(a->wire.sent > kLeast);
+    CHECK(a->wire.sent < kLeast + 60);
+    CHECK(a->wire.received > kLeast);
+    CHECK(a->wire.received < kLeast + 60);
   }
 }
 

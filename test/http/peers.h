@@ -159,6 +159,7 @@ class ServerPeer : public ServerEvents {
 // One request as a client sent it, and its response.
 struct Asked : ResponseEvents {
   ClientStream* stream = nullptr;
+  ClientStream::WireBytes wire;  // at the end
   std::vector<ResponseHead> heads;
   std::string body;
   std::optional<Trailers> trailers;
@@ -171,6 +172,7 @@ struct Asked : ResponseEvents {
   void OnHead(ResponseHead head, bool end) override {
     heads.push_back(std::move(head));
     ended = end;
+    if (end) wire = stream->wire_bytes();
     if (on_event) on_event(*this);
   }
   void OnBody(base::Buffer& data, bool end) override {
@@ -178,12 +180,14 @@ struct Asked : ResponseEvents {
     body += data.ToString();
     data.Clear();
     ended = end;
+    if (end) wire = stream->wire_bytes();
     if (give_credit && !end) stream->Consumed(n);
     if (on_event) on_event(*this);
   }
   void OnTrailers(Trailers t) override {
     trailers = std::move(t);
     ended = true;
+    wire = stream->wire_bytes();
   }
   void OnReset(ResetReason reason) override { reset = reason; }
   void OnWritable() override { ++writable; }

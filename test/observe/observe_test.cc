@@ -69,7 +69,7 @@ TEST_CASE("operators take alternatives, lengths and formats") {
       {"%START_TIME(%s)%", "1700000000"},
       {"%START_TIME(%H:%M:%S.%3f)%", "22:13:20.123"},
       {"100%% %RESPONSE_CODE%", "100% 503"},
-      {"%RESPONSE_FLAGS_LONG%", "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"},
+      {"%RESPONSE_FLAGS_LONG%", "UpstreamRetryLimitExceeded,UpstreamConnectionFailure"},
       {"%GRPC_STATUS%", "-"},
       {"%REQ(absent)%", "-"},
       {"plain", "plain"},

@@ -55,6 +55,9 @@ SCENARIO("a request is answered, logged and counted") {
     CHECK(r.attempts == 1);
     CHECK(r.upstream_remote == wire.upstream().address());
     CHECK(r.finished >= r.upstream_head);
+    CHECK(r.response_sent_last == r.finished);
+    CHECK(r.upstream_wire_bytes_sent > 50);
+    CHECK(r.upstream_wire_bytes_received > 5);
     const proxy::HttpStats& stats = wire.listener_spec->chains[0].http->stats;
     CHECK(wire.Count(stats.rq_total) == 1);
     CHECK(wire.Count(stats.rq_xx[2]) == 1);

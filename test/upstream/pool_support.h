@@ -95,6 +95,7 @@ class FakeCodec final : public http::ClientCodec {
     }
     void Consumed(size_t) override {}
     size_t Pending() const override { return 0; }
+    WireBytes wire_bytes() const override { return {}; }
     void SetReading(bool) override {}
     void SendHead(const http::RequestHead&, bool) override {}
     FakeCodec& codec;

@@ -59,6 +59,7 @@ class Client final : public ClientCodec, private ClientStream {
   void Reset(ResetReason) override;
   void Consumed(size_t) override {}
   size_t Pending() const override { return held_.size(); }
+  WireBytes wire_bytes() const override { return wire_; }
   void SetReading(bool on) override { reading_ = on; }
 
   bool InBody() const { return state_ == State::kBody || state_ == State::kTunnel; }
@@ -84,6 +85,7 @@ class Client final : public ClientCodec, private ClientStream {
   base::Buffer held_;  // bytes for a tunnel that the peer has not accepted yet
   State state_ = State::kIdle;
   Request request_ = Request::kNone;
+  WireBytes wire_;
   uint32_t id_ = 0;
   int informational_ = 0;
   bool reading_ = true;
@@ -100,6 +102,7 @@ ClientStream* Client::NewStream(ResponseEvents* events) {
   if (state_ != State::kIdle || receiver_ != nullptr || !reusable_) return nullptr;
   receiver_ = events;
   request_ = Request::kHead;
+  wire_ = {};
   ++id_;
   return this;
 }
@@ -128,6 +131,7 @@ bool Client::Step(base::Buffer& in, Failure* failure) {
       if (!reading_) return false;
       base::Buffer data;
       data.Move(in);
+      wire_.received += data.size();
       receiver_->OnBody(data, false);
       return true;
     }
@@ -163,6 +167,7 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
   ParsedHead parsed;
   Framing framing;
   const size_t bytes = scanner_.size();
+  wire_.received += bytes;
   scanner_.Reset();
   *failure = ParseHead(HeadKind::kResponse, in, bytes, options_, &head.headers, &parsed);
   if (!failure->failed()) *failure = StartResponse(&head, parsed, &framing);
@@ -227,6 +232,7 @@ bool Client::ReadBody(base::Buffer& in, Failure* failure) {
   Trailers trailers;
   const size_t before = in.size();
   const BodyReader::Result result = body_.Read(in, options_, &data, &trailers, failure);
+  wire_.received += before - in.size();
   if (result == BodyReader::Result::kBroken) return false;
   const bool progress = in.size() != before;
   const bool end = result == BodyReader::Result::kEnd;
@@ -246,6 +252,7 @@ bool Client::ReadBody(base::Buffer& in, Failure* failure) {
 void Client::StartTunnel() {
   writer_.Start(BodyWriter::Mode::kRaw, 0);
   if (!held_.empty()) {
+    wire_.sent += held_.size();
     out_->Move(held_);
     NoteOutput();
   }
@@ -336,7 +343,9 @@ void Client::SendHead(const RequestHead& head, bool end) {
     writer_.Start(BodyWriter::Mode::kChunked, 0);
     wire.chunked = true;
   }
+  const size_t before = out_->size();
   AppendRequestHead(head, wire, out_);
+  wire_.sent += out_->size() - before;
   NoteOutput();
   state_ = State::kHead;
   request_ = Request::kBody;
@@ -346,6 +355,7 @@ void Client::SendHead(const RequestHead& head, bool end) {
 void Client::SendBody(base::Buffer& data, bool end) {
   if (request_ != Request::kBody) return data.Clear();
   const bool awaiting = (upgrade_ || connect_) && state_ == State::kHead;
+  const size_t before = out_->size();
   if (awaiting && writer_.left() < data.size()) {
     out_->Move(data, static_cast<size_t>(writer_.left()));
     writer_.Start(BodyWriter::Mode::kLength, 0);
@@ -355,13 +365,18 @@ void Client::SendBody(base::Buffer& data, bool end) {
     writer_.Write(data, out_);
   }
   NoteOutput();
-  if (end) EndRequest(awaiting || writer_.Finish(nullptr, out_));
+  const bool complete = end && (awaiting || writer_.Finish(nullptr, out_));
+  wire_.sent += out_->size() - before;
+  if (end) EndRequest(complete);
 }
 
 void Client::SendTrailers(const Trailers& trailers) {
   if (request_ != Request::kBody) return;
   NoteOutput();
-  EndRequest(writer_.Finish(options_.enable_trailers ? &trailers : nullptr, out_));
+  const size_t before = out_->size();
+  const bool complete = writer_.Finish(options_.enable_trailers ? &trailers : nullptr, out_);
+  wire_.sent += out_->size() - before;
+  EndRequest(complete);
 }
 
 void Client::EndRequest(bool complete) {

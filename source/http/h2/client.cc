@@ -33,6 +33,7 @@ class Response final : public StreamState, public ClientStream {
   void Reset(ResetReason reason) override { ResetNow(reason); }
   void Consumed(size_t bytes) override { Credit(bytes); }
   size_t Pending() const override { return pending(); }
+  WireBytes wire_bytes() const override { return {wire_sent_, wire_received_}; }
   void SetReading(bool) override {}
 
  private:

@@ -181,6 +181,7 @@ void StreamState::Recycle() {
   trailers_out_.reset();
   head_sent_ = local_end_ = data_submitted_ = deferred_ = blocked_ = tell_writable_ = false;
   moved_ = false;
+  wire_sent_ = wire_received_ = 0;
 }
 
 // ---- nghttp2's callbacks
@@ -252,6 +253,7 @@ struct Session::Callbacks {
 
 namespace {
 
+constexpr size_t kFrameHeader = 9;
 constexpr uint32_t kServerContinuations = 512;
 constexpr uint32_t kClientContinuations = 1024;
 // Resets per second from the peer that nghttp2 itself takes; premature resets are judged here,
@@ -452,6 +454,7 @@ void Session::Bury() {
 void Session::Remove(StreamState* stream) {
   if (current_ == stream) current_ = nullptr;
   if (abort_stream_ == stream) abort_stream_ = nullptr;
+  if (sending_ == stream) sending_ = nullptr;
   if (stream->queued_) ready_.erase(std::find(ready_.begin(), ready_.end(), stream));
   if (stream->previous_ != nullptr) stream->previous_->next_ = stream->next_;
   if (stream->next_ != nullptr) stream->next_->previous_ = stream->previous_;
@@ -559,7 +562,9 @@ int32_t Session::SendFields(StreamState* stream, const nghttp2_nv* nva, size_t c
   if (id < 0) return id;
   if (stream->id_ < 0) stream->id_ = id;
   // The fields are views of the caller's: they are packed before it goes on.
+  sending_ = stream;
   Flush();
+  sending_ = nullptr;
   NoteOutput();
   return id;
 }
@@ -605,9 +610,9 @@ ssize_t Session::ReadData(StreamState* stream, size_t length, uint32_t* flags) {
 }
 
 int Session::SendDataFrame(StreamState* stream, const uint8_t* header, size_t length) {
-  constexpr size_t kHeader = 9;
-  out_->Append({reinterpret_cast<const char*>(header), kHeader});
+  out_->Append({reinterpret_cast<const char*>(header), kFrameHeader});
   out_->Move(stream->pending_, length);
+  stream->wire_sent_ += kFrameHeader + length;
   stream->moved_ = true;
   if (stream->blocked_ && stream->pending_.size() <= Stream::kLowPending) Queue(stream);
   return 0;
@@ -749,6 +754,7 @@ void JoinCookies(Headers* headers) {
 int Session::OnHeadersEnd(const nghttp2_frame& frame) {
   StreamState* const stream = std::exchange(current_, nullptr);
   if (stream == nullptr) return 0;
+  stream->wire_received_ += kFrameHeader + frame.hd.length;
   if (block_.cookies > 1) JoinCookies(&block_.headers);
   if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream->remote_ended_ = true;
   const bool trailers = block_.status == 0 && block_.method.empty();
@@ -825,6 +831,7 @@ int Session::OnData(int32_t id, absl::string_view data) {
     return 0;
   }
   stream->received_.Append(data);
+  stream->wire_received_ += data.size();
   stream->unconsumed_ += data.size();
   Queue(stream);
   return 0;
@@ -860,6 +867,14 @@ int Session::OnStreamClosed(int32_t id, uint32_t error) {
 int Session::OnFrameSent(const nghttp2_frame& frame) {
   ++outbound_frames_;
   switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      // Only trailers, and heads that had to wait, are looked up.
+      if (client_) {
+        StreamState* const stream = sending_ != nullptr ? sending_ : Find(frame.hd.stream_id);
+        if (stream != nullptr && stream->id_ == frame.hd.stream_id)
+          stream->wire_sent_ += kFrameHeader + frame.hd.length;
+      }
+      break;
     case NGHTTP2_PING:
     case NGHTTP2_SETTINGS:
     case NGHTTP2_RST_STREAM:

@@ -93,7 +93,8 @@ class StreamState {
   bool deferred_ = false;       // nghttp2 waits for nghttp2_session_resume_data
   bool blocked_ = false;        // pending_ went above kLowPending: OnWritable is owed
   bool tell_writable_ = false;  // by the next Dispatch
-  bool moved_ = false;          // some of pending_ went, since ResetStalled looked
+  uint64_t wire_sent_ = 0, wire_received_ = 0;  // frames of this stream that carry the message
+  bool moved_ = false;                          // some of pending_ went, since ResetStalled looked
 };
 
 class Session {
@@ -192,6 +193,7 @@ class Session {
   bool tell_settings_ = false;
   std::vector<StreamState*> closed_;  // to be buried
   StreamState* current_ = nullptr;    // whose fields are being read
+  StreamState* sending_ = nullptr;    // whose fields are being packed
   FieldBlock block_;
 
   absl::Status failure_;  // not OK: the connection is dead

@@ -85,6 +85,23 @@ SCENARIO("gRPC is retried when unavailable and its timeout is the caller's") {
   REQUIRE(action.timeout().seconds() == 0);
   REQUIRE(action.has_timeout());
   REQUIRE(action.max_stream_duration().has_grpc_timeout_header_max());
+  REQUIRE(action.max_stream_duration().grpc_timeout_header_max().seconds() == 0);
+  REQUIRE_FALSE(action.max_stream_duration().has_max_stream_duration());
+}
+
+SCENARIO(
+    "a request timeout of a gRPC service bounds the caller's, and stands where there is none") {
+  const VirtualHost host = HostOf(*SnapshotOf(R"(
+apiVersion: heddle.dev/v1
+kind: BackendPolicy
+metadata: {name: p, namespace: bookshop}
+spec: {targetRef: {kind: Service, name: stock}, timeouts: {request: 7s}}
+)",
+                                              "web-a"),
+                                  "stock.bookshop:9090");
+  const auto& duration = host.routes(0).route().max_stream_duration();
+  REQUIRE(duration.grpc_timeout_header_max().seconds() == 7);
+  REQUIRE(duration.max_stream_duration().seconds() == 7);
 }
 
 SCENARIO("weights become weighted clusters, without those that have none") {

@@ -284,6 +284,62 @@ ask2("retry refused streams", "/y/h2refused", script="refused|200")
 ask2("retry refused streams not others", "/y/h2refused", script="internal|200")
 ask2("retry grpc unavailable in trailers is not seen", "/y/grpc", ("content-type", "application/grpc"), script="grpc:14|grpc:0")
 
+ask("inside: timeout as 204", "/o/slow", "x-envoy-upstream-rq-timeout-alt-response: 1", "x-envoy-upstream-rq-timeout-ms: 200",
+    to="inside", script="wait:600+200")
+ask("inside: per-try timeout by header", "/o/slow", "x-envoy-upstream-rq-per-try-timeout-ms: 200", "x-envoy-retry-on: 5xx",
+    "x-envoy-max-retries: 1", to="inside", script="wait:600+200|200")
+ask("inside: retry codes by header", "/o/asked", "x-envoy-retry-on: retriable-status-codes",
+    "x-envoy-retriable-status-codes: 410,411", "x-envoy-max-retries: 2", to="inside", script="410|411|200")
+ask("inside: retry headers by header", "/o/asked", "x-envoy-retry-on: retriable-headers",
+    "x-envoy-retriable-header-names: X-Again", "x-envoy-max-retries: 1", to="inside", script="again|200")
+ask("inside: unknown retry conditions", "/o/asked", "x-envoy-retry-on: sometimes,5xx,never", "x-envoy-max-retries: 1", to="inside",
+    script="503|200")
+ask("stream duration of the route", "/t/stream", script="wait:700+200", linger=0.5)
+ask("stream duration of the route, in the answer", "/t/stream", script="half-body+wait:700", linger=0.6)
+ask("stream duration beside a timeout", "/t/both", script="wait:400+200", linger=0.5)
+ask("grpc timeout without a maximum", "/t/own-grpc", "content-type: application/grpc", "grpc-timeout: 600m", script="wait:450+200",
+    linger=0.5)
+ask("grpc timeout absent", "/t/own-grpc", "content-type: application/grpc", script="wait:600+200", linger=0.5)
+ask("grpc timeout of another request", "/t/own-grpc", "grpc-timeout: 100m", script="wait:200+200", linger=0.5)
+ask("grpc timeout of zero", "/t/grpc", "content-type: application/grpc", "grpc-timeout: 0m", script="wait:600+200", linger=0.5)
+ask("grpc timeout from the client, in passing", "/o/x", "content-type: application/grpc", "grpc-timeout: 100m", script="wait:200+200")
+ask("grpc timeout from the client", "/t/grpc", "content-type: application/grpc", "grpc-timeout: 200m", script="wait:700+200",
+    linger=0.5)
+ask("grpc timeout above the maximum", "/t/grpc", "content-type: application/grpc", "grpc-timeout: 5S", script="wait:800+200",
+    linger=0.5)
+ask("grpc timeout of nonsense", "/t/grpc", "content-type: application/grpc", "grpc-timeout: soon", script="wait:100+200")
+ask2("h2: direct response before the body", "/d/503", method="POST", body=b"hello", pause=0.15)
+ask2("h2: HEAD of a direct response", "/d/503", method="HEAD")
+ask2("h2: 204", "/o/x", script="204")
+ask2("h2: 304 with a length", "/o/x", script="not-modified")
+ask2("h2: answer until close", "/o/x", script="until-close+close")
+ask2("h2: answer in chunks with trailers", "/o/x", script="trailers")
+ask2("h2: expectation", "/o/x", ("expect", "100-continue"), method="POST", body=b"hello", pause=0.1)
+ask2("h2: 1xx first", "/o/x", script="early-hints")
+ask2("h2: retry with a body", "/y/5xx", method="POST", body=b"abc", script="503|200")
+ask2("h2: rbac denies", "/secret/x")
+ask2("h2: rbac for grpc", "/secret", ("content-type", "application/grpc"), method="POST")
+ask2("h2: fault abort", "/f/abort")
+ask2("h2: redirect", "/r/path")
+ask2("h2: path with dots on the edge", "/o/a/../b", to="edge")
+ask2("h2: escaped slash on the edge", "/o/a%2fb", to="edge")
+ask2("h2: stream idle before the answer", "/o/x", script="wait:900+200", to="hasty")
+ask2("h2: longest stream", "/o/x", script="wait:1200+200", to="whole")
+ask2("h2: stream duration in the answer", "/t/stream", script="half-body+wait:700")
+ask("edge x-forwarded-for twice", "/o/edge", "x-forwarded-for: 1.2.3.4", "x-forwarded-for: 5.6.7.8", to="edge")
+ask("hops: x-forwarded-for twice", "/o/x", "x-forwarded-for: 1.2.3.4", "x-forwarded-for: 10.0.0.5", to="hops")
+ask("hops: address of six", "/o/x", "x-forwarded-for: 2001:db8::1, 10.0.0.5", to="hops")
+ask("hops: address with a port", "/o/x", "x-forwarded-for: 1.2.3.4:80, 10.0.0.5", to="hops")
+ask("edge via twice", "/o/via", "via: 1.0 one", "via: 1.0 two", to="edge")
+ask("cluster by header, twice", "/x/header", "x-cluster: origin", "x-cluster: unheard-of")
+ask("HEAD of a redirect", "/r/path", method="HEAD")
+ask("HEAD with a body of the origin's length", "/o/head", method="HEAD", script="chunks")
+ask("304 in chunks", "/o/x", script="not-modified-chunks")
+ask("query with escapes", "/q?a=%31")
+ask("host in capitals with a port", "/", host="EXACT.TEST:8080")
+ask("host with a trailing dot", "/exact", host="exact.test.")
+ask("host of six", "/exact", host="[::1]:80")
+
 # RBAC and fault filters
 ask("rbac denies a path", "/secret/x")
 ask("rbac denies a path with query", "/secret?x")
@@ -552,6 +608,7 @@ ask2("h2: authority with userinfo", "/exact", host="user@any.test")
 REPLIES = {name: text.replace("\n", "\r\n").encode("latin-1") for name, text in {
     "hide": "HTTP/1.1 200 OK\nx-hide: 1\nserver-time: now\nx-answer-level: origin\ncontent-length: 2\n\nok",
     "not-modified": "HTTP/1.1 304 Not Modified\ncontent-length: 5\netag: \"x\"\n\n",
+    "not-modified-chunks": "HTTP/1.1 304 Not Modified\ntransfer-encoding: chunked\netag: \"x\"\n\n",
     "chunks": "HTTP/1.1 200 OK\ntransfer-encoding: chunked\n\n3\nabc\n2\nde\n0\n\n",
     "trailers": "HTTP/1.1 200 OK\ntransfer-encoding: chunked\ntrailer: x-t\n\n3\nabc\n0\nx-t: 1\n\n",
     "until-close": "HTTP/1.1 200 OK\n\nall of it",
