@@ -17,7 +17,7 @@ from mesh import Mesh, need
 
 # Of the extended features, those that we promise: docs/gateway_api.md.
 EXTENDED = [
-    "MeshClusterIPMatching", "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
+    "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
     "MeshHTTPRouteQueryParamMatching", "MeshHTTPRouteRedirectPath", "MeshHTTPRouteRedirectPort", "MeshHTTPRouteRewritePath",
     "MeshHTTPRouteSchemeRedirect", "HTTPRouteResponseHeaderModification", "HTTPRouteParentRefPort",
 ]
@@ -59,7 +59,7 @@ def main():
             for name, outcome in results.items():
                 if outcome != "SKIP":
                     report.record(name, [] if outcome == "PASS" else [part(output, name)])
-                print(f"{outcome} {name}", flush=True)
+                    print(f"{outcome} {name}", flush=True)
             report.run("the suite ran to its end", lambda: need(results and (code == 0) == ("FAIL" not in results.values()), output[-4000:]))
         if report.failed:
             print(mesh.runner.describe("gateway-conformance-mesh")[-6000:])

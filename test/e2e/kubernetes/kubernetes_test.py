@@ -247,10 +247,10 @@ def token_revoked(mesh):
 
 
 def heddlectl_sees(mesh):
-    text = mesh.heddlectl("status")
+    text = mesh.heddlectl("status", "--kubernetes")
     for item in mesh.pods(SHOP):
         need(item["metadata"]["name"] in text, f"{item['metadata']['name']} is not in:\n{text}")
-    found = mesh.heddlectl("check", check=False)
+    found = mesh.heddlectl("check", "--kubeconfig", mesh.cluster.kubeconfig, check=False)
     need("heddle-control" in found, found)
     name = mesh.pod(SHOP, "app=catalog")
     need("reviews" in mesh.heddlectl("proxy", f"{SHOP}/{name}", "clusters"), "heddlectl proxy does not show the sidecar's clusters")
@@ -298,15 +298,15 @@ def main():
         for name, test in TESTS:
             if (only and test.__name__ not in only) or (stay and test is uninstalled):
                 continue
-            began = time.monotonic()
+            began, failed = time.monotonic(), report.failed
             report.run(name, lambda test=test: test(mesh))
-            print(f"{'FAILED' if report.failed else 'ok'}  {name} ({time.monotonic() - began:.1f} s)", flush=True)
+            print(f"{'ok    ' if report.failed == failed else 'FAILED'}  {name} ({time.monotonic() - began:.1f} s)", flush=True)
             if report.failed and test in (installed, injected):
                 # Without these nothing else can be tried.
                 break
         if report.failed:
             for namespace in (SYSTEM, SHOP, VISITORS):
-                print(mesh.runner.describe(namespace))
+                print(mesh.runner.describe(namespace)[-12000:])
         if stay:
             print("A shell in the cluster: kubectl -n bookshop get pods; heddlectl status. Its end ends the cluster.")
             subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=mesh.environment(), check=False)

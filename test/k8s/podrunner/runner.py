@@ -105,9 +105,10 @@ class PodRunner:
         return self.api.get(f"/api/v1/namespaces/{namespace}/pods{query}")["items"]
 
     def wait_ready(self, namespace, selector="", count=1, seconds=120):
-        """Waits for at least `count` pods that are ready, with none that is not; gives their names."""
+        """Waits for at least `count` pods that are ready, with none that is not (deleted and completed ones aside); their names."""
         def ready():
-            items = [p for p in self.listed(namespace, selector) if not p["metadata"].get("deletionTimestamp")]
+            items = [p for p in self.listed(namespace, selector) if not p["metadata"].get("deletionTimestamp")
+                     and (p.get("status") or {}).get("phase") != "Succeeded"]
             good = [p["metadata"]["name"] for p in items if is_ready(p)]
             return good if len(good) >= count and len(good) == len(items) else None
         return until(lambda: self.describe(namespace, selector), ready, seconds, 0.1)
