@@ -17,7 +17,7 @@ from mesh import Mesh, need
 
 # Of the extended features, those that we promise: docs/gateway_api.md.
 EXTENDED = [
-    "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
+    "MeshClusterIPMatching", "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
     "MeshHTTPRouteQueryParamMatching", "MeshHTTPRouteRedirectPath", "MeshHTTPRouteRedirectPort", "MeshHTTPRouteRewritePath",
     "MeshHTTPRouteSchemeRedirect", "HTTPRouteResponseHeaderModification", "HTTPRouteParentRefPort",
 ]

@@ -129,7 +129,8 @@ def ask_http(url, method, headers, count):
     path = (url.path or "/") + ("?" + url.query if url.query else "")
     for _ in range(count):
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", url.netloc)
+        if "host" not in [name.lower() for name, _ in headers]:
+            connection.putheader("Host", url.netloc)
         for name, value in headers:
             connection.putheader(name, value)
         connection.endheaders()

@@ -111,8 +111,9 @@ def order(b):
 def termination(b):
     """Main containers first, then sidecars from the last to the first; preStop before; all within the grace period."""
     stop = {"preStop": {"exec": {"command": ["sh", "-c", "echo prestop $(date +%s.%N) >/proc/1/fd/1"]}}}
-    b.pod("ending", [app("main", 8080, "--linger", "0.7", lifecycle=stop)], [
-        app("one", 8081, "--linger", "0.3", restartPolicy="Always"), app("two", 8082, "--linger", "0.3", restartPolicy="Always")],
+    b.pod("ending", [app("main", 8080, "--linger", "0.7", lifecycle=stop, readinessProbe=http(8080))], [
+        app(name, port, "--linger", "0.3", restartPolicy="Always", startupProbe=http(port, failureThreshold=100))
+        for name, port in (("one", 8081), ("two", 8082))],
         terminationGracePeriodSeconds=20)
     b.ready("ending")
     pod = b.runner.find(NS, "ending")
@@ -296,8 +297,8 @@ def deployment(name, replicas, labels, **spec):
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
         "replicas": replicas, "selector": {"matchLabels": {"app": name}},
         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": {"app": name, **labels}}, "spec": {"terminationGracePeriodSeconds": 5, "containers": [
-            app("main", 8080, "--linger", "1", readinessProbe=http(8080))], **spec}}}}
+        "template": {"metadata": {"labels": {"app": name, **labels}}, "spec": {"terminationGracePeriodSeconds": 15, "containers": [
+            app("main", 8080, "--linger", "4", readinessProbe=http(8080))], **spec}}}}
 
 
 def services(b):
