@@ -15,9 +15,9 @@ from k8s import world
 from k8s.cluster import find_peer, find_peers
 from mesh import Mesh, need
 
-# Of the extended features, those that we promise: docs/gateway_api.md.
+# Of the extended features, those that we promise (docs/gateway_api.md). Not MeshClusterIPMatching: a name in Host decides here.
 EXTENDED = [
-    "MeshClusterIPMatching", "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
+    "MeshConsumerRoute", "MeshHTTPRouteBackendRequestHeaderModification", "MeshHTTPRouteNamedRouteRule",
     "MeshHTTPRouteQueryParamMatching", "MeshHTTPRouteRedirectPath", "MeshHTTPRouteRedirectPort", "MeshHTTPRouteRewritePath",
     "MeshHTTPRouteSchemeRedirect", "HTTPRouteResponseHeaderModification", "HTTPRouteParentRefPort",
 ]
