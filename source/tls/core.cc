@@ -271,7 +271,7 @@ bssl::UniquePtr<SSL_SESSION> Core::TakeSession(const std::string& key) {
   if (max_session_keys_ == 0) return nullptr;
   absl::MutexLock lock(&mutex_);
   ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
-  const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
+  const absl::Cleanup seen = [&] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
   const auto it = sessions_.find(key);
   if (it == sessions_.end()) return nullptr;
   bssl::UniquePtr<SSL_SESSION> session;
@@ -288,7 +288,7 @@ bssl::UniquePtr<SSL_SESSION> Core::TakeSession(const std::string& key) {
 void Core::KeepSession(const std::string& key, bssl::UniquePtr<SSL_SESSION> session) {
   absl::MutexLock lock(&mutex_);
   ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
-  const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
+  const absl::Cleanup seen = [&] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
   if (sessions_.size() >= kMaxSessionPeers && !sessions_.contains(key))
     sessions_.erase(sessions_.begin());
   auto& kept = sessions_[key];

@@ -233,7 +233,7 @@ PeerVerdict Verifier::VerifyAnybody(const STACK_OF(CRYPTO_BUFFER) * chain) const
   {
     absl::MutexLock lock(&mutex_);
     ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
-    const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
+    const absl::Cleanup seen = [&] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
     const auto it = accepted_.find(key);
     if (it != accepted_.end()) {
       if (clock_.WallNow() < it->second->valid_until) return {.peer = it->second};
@@ -244,7 +244,7 @@ PeerVerdict Verifier::VerifyAnybody(const STACK_OF(CRYPTO_BUFFER) * chain) const
   if (verdict.peer != nullptr && (verdict.peer->verified || store_ == nullptr)) {
     absl::MutexLock lock(&mutex_);
     ABSL_ANNOTATE_RWLOCK_ACQUIRED(&mutex_, 1);  // ThreadSanitizer does not see a lock of Abseil's
-    const absl::Cleanup seen = [this] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
+    const absl::Cleanup seen = [&] { ABSL_ANNOTATE_RWLOCK_RELEASED(&mutex_, 1); };
     if (accepted_.size() >= kMaxRemembered) accepted_.erase(accepted_.begin());
     accepted_.emplace(key, verdict.peer);
   }

@@ -65,7 +65,9 @@ class Tally {
   // The times of at least `count` answers, or nothing when they do not come.
   std::vector<absl::Time> Await(size_t count) {
     absl::MutexLock lock(&mutex_);
-    const auto enough = [&] { return times_.size() >= count || !failure_.empty(); };
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return times_.size() >= count || !failure_.empty();
+    };
     mutex_.AwaitWithTimeout(absl::Condition(&enough), kPatience);
     if (!failure_.empty()) std::fprintf(stderr, "%s\n", failure_.c_str());
     if (times_.size() < count || !failure_.empty()) return {};
