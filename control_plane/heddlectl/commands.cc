@@ -22,12 +22,12 @@ constexpr FlagSpec kValues = {
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
       {"validate",
-       "DIR",
-       "check a directory of policies, as heddle-control would",
+       "[DIR]",
+       "check a directory of policies, or those of a cluster, as heddle-control would",
        "Reads every file, prints each problem as FILE:LINE: OBJECT: PATH: what is wrong, and makes "
        "every sidecar's\n"
        "configuration from it. Exit 0: heddle-control would take all of it; 1: it would not.",
-       {kTrustDomain, {"quiet", "", "Print errors only."}},
+       {kTrustDomain, kKubernetes, kKubeconfig, kContext, {"quiet", "", "Print errors only."}},
        &Validate},
       {"status",
        "",
@@ -87,7 +87,7 @@ const std::vector<Command>& Commands() {
        {kControl, {"root", "STEP", "prepare, activate or retire."}},
        &Rotate},
       {"explain",
-       "DIR TARGET",
+       "[DIR] TARGET",
        "what would happen to a request, from the policies alone",
        "TARGET is http://HOST[:PORT][/PATH], grpc://..., tcp://HOST:PORT, or without a scheme "
        "HTTP. Prints the route,\n"
@@ -97,7 +97,10 @@ const std::vector<Command>& Commands() {
         {"method", "METHOD", "Of the request.", "GET"},
         {"header", "NAME:VALUE", "Of the request; may be repeated."},
         {"intercept", "", "The workload's traffic is redirected by iptables."},
-        kTrustDomain},
+        kTrustDomain,
+        kKubernetes,
+        kKubeconfig,
+        kContext},
        &RunExplain},
       {"proxy",
        "ADMIN|NAMESPACE/POD PAGE",

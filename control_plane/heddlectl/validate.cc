@@ -1,23 +1,28 @@
-// heddlectl validate, heddlectl explain: the policies alone, without a control plane.
+// heddlectl validate, heddlectl explain: the policies alone, of a directory or a cluster, without a
+// control plane.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "control_plane/heddlectl/cluster_world.h"
 #include "control_plane/heddlectl/commands.h"
 #include "control_plane/heddlectl/explain.h"
+#include "control_plane/heddlectl/kubectl.h"
 #include "control_plane/ingest/file_source.h"
 #include "control_plane/translate/translate.h"
 
 namespace heddle::heddlectl {
 namespace {
 
-ingest::Update Load(const Args& args) {
+// Of the directory that comes first among the arguments, or of the cluster.
+absl::StatusOr<ingest::Update> Load(const Args& args) {
   // As if heddle-control ran with its defaults, so that spans have somewhere to go.
   const model::HostPort control{.host = "127.0.0.1", .port = 15010};
-  return ingest::LoadDirectory(
-      {.directory = args.rest()[0],
-       .world = {.trust_domain = args.Get("trust-domain"), .control_address = control}});
+  model::WorldOptions world{.trust_domain = args.Get("trust-domain"), .control_address = control};
+  if (WantsCluster(args)) return LoadCluster(Kubectl::FromArgs(args), std::move(world));
+  return ingest::LoadDirectory({.directory = args.rest()[0], .world = std::move(world)});
 }
 
 size_t PrintProblems(const ingest::Update& update, bool errors_only, std::ostream& out) {
@@ -33,8 +38,11 @@ size_t PrintProblems(const ingest::Update& update, bool errors_only, std::ostrea
 }  // namespace
 
 int Validate(const Args& args, Terminal& terminal) {
-  if (args.rest().size() != 1) return Misused(terminal, "validate wants one directory");
-  const ingest::Update update = Load(args);
+  if (args.rest().size() != (WantsCluster(args) ? 0 : 1))
+    return Misused(terminal, "validate wants one directory, or a cluster and none");
+  const absl::StatusOr<ingest::Update> loaded = Load(args);
+  if (!loaded.ok()) return Fail(terminal, loaded.status());
+  const ingest::Update& update = *loaded;
   const bool quiet = args.Has("quiet");
   size_t errors = PrintProblems(update, quiet, terminal.out);
   if (update.world == nullptr) return 1;
@@ -67,13 +75,14 @@ int Validate(const Args& args, Terminal& terminal) {
 }
 
 int RunExplain(const Args& args, Terminal& terminal) {
-  if (args.rest().size() != 2)
+  if (args.rest().size() != (WantsCluster(args) ? 1 : 2))
     return Misused(terminal,
-                   "explain wants a directory and a target; see heddlectl explain --help");
+                   "explain wants a directory (or a cluster) and a target; see heddlectl explain "
+                   "--help");
   const std::vector<std::string> from = absl::StrSplit(args.Get("from"), '/');
   if (from.size() != 2) return Misused(terminal, "explain wants --from NAMESPACE/WORKLOAD");
   Question question{.from = {.ns = from[0], .name = from[1]},
-                    .target = args.rest()[1],
+                    .target = args.rest().back(),
                     .method = args.Get("method"),
                     .headers = {},
                     .intercept = args.Has("intercept")};
@@ -84,7 +93,9 @@ int RunExplain(const Args& args, Terminal& terminal) {
     question.headers[absl::AsciiStrToLower(header.substr(0, colon))] =
         std::string(absl::StripAsciiWhitespace(header.substr(colon + 1)));
   }
-  const ingest::Update update = Load(args);
+  const absl::StatusOr<ingest::Update> loaded = Load(args);
+  if (!loaded.ok()) return Fail(terminal, loaded.status());
+  const ingest::Update& update = *loaded;
   const size_t errors = PrintProblems(update, true, terminal.err);
   if (update.world == nullptr) return 1;
   if (errors > 0) terminal.err << "heddlectl: explaining without what has errors\n";

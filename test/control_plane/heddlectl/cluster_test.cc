@@ -378,6 +378,59 @@ SCENARIO("check after an installation finds what is wrong with it") {
   }
 }
 
+SCENARIO("validate and explain read a whole cluster as heddle-control would") {
+  FakeCluster cluster;
+  const auto pod = [](const char* name, const char* ip, int port) {
+    return absl::StrFormat(
+        R"({"metadata":{"name":"%s-1","namespace":"shop","labels":{"app":"%s"}},
+            "spec":{"serviceAccountName":"%s","nodeName":"node-a","initContainers":[{"name":"heddle-proxy"}],
+                    "containers":[{"name":"app","ports":[{"name":"http","containerPort":%d}]}]},
+            "status":{"phase":"Running","podIP":"%s","podIPs":[{"ip":"%s"}]}})",
+        name, name, name, port, ip, ip);
+  };
+  cluster.Answer("/api/v1/nodes", R"({"items":[{"metadata":{"name":"node-a","labels":
+      {"topology.kubernetes.io/region":"north","topology.kubernetes.io/zone":"north-1"}}}]})");
+  cluster.Answer("/api/v1/pods", absl::StrCat(R"({"items":[)", pod("web", "10.244.0.5", 8080), ",",
+                                              pod("reviews", "10.244.0.6", 9080), "]}"));
+  cluster.Answer("/api/v1/services", R"({"items":[{"metadata":{"name":"reviews","namespace":"shop"},
+      "spec":{"clusterIP":"10.96.0.7","selector":{"app":"reviews"},
+              "ports":[{"name":"http","port":9080,"targetPort":"http","protocol":"TCP"}]}}]})");
+  const char* const slices =
+      R"({"items":[{"metadata":{"name":"reviews-x","namespace":"shop","labels":{"kubernetes.io/service-name":"reviews"}},
+          "addressType":"IPv4","ports":[{"name":"http","port":9080,"protocol":"TCP"}],
+          "endpoints":[{"addresses":["10.244.0.6"],"conditions":{"ready":true},
+                        "targetRef":{"kind":"Pod","name":"reviews-1","namespace":"shop"}}]}]})";
+  cluster.Answer(
+      "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=kubernetes.io%2Fservice-name",
+      slices);
+  const std::string policies = "/apis/heddle.dev/v1/authorizationpolicies";
+  cluster.Answer(policies, R"({"items":[{"metadata":{"name":"no-admin","namespace":"shop"},
+      "spec":{"selector":{"matchLabels":{"app":"reviews"}},"action":"DENY","rules":[{"to":[{"paths":["/admin*"]}]}]}}]})");
+  const Ran good = Ctl({"validate", "--kubernetes"});
+  INFO(good.out << good.err);
+  CHECK(good.code == 0);
+  CHECK_THAT(good.out,
+             Catch::Contains(
+                 "valid: 1 services, 2 workloads (2 with a sidecar), 1 authorization policies"));
+  const Ran allowed =
+      Ctl({"explain", "--kubernetes", "--from", "shop/web-1", "http://reviews:9080/list"});
+  INFO(allowed.out << allowed.err);
+  CHECK(allowed.code == 0);
+  CHECK_THAT(allowed.out, Catch::Contains("10.244.0.6:9080 shop/reviews-1, mutual TLS: allowed"));
+  CHECK_THAT(
+      Ctl({"explain", "--kubernetes", "--from", "shop/web-1", "http://reviews:9080/admin"}).out,
+      Catch::Contains("REFUSED by") && Catch::Contains("no-admin"));
+
+  cluster.Answer(policies, R"({"items":[{"metadata":{"name":"bad","namespace":"shop"},
+      "spec":{"rules":[{"to":[{"ports":[0]}]}]}}]})");
+  const Ran bad = Ctl({"validate", "--kubernetes"});
+  CHECK(bad.code == 1);
+  CHECK_THAT(bad.out,
+             Catch::Contains("AuthorizationPolicy shop/bad") && Catch::Contains("ports[0]"));
+  CHECK(Ctl({"validate", "--kubernetes", "/some/directory"}).code == 2);
+  CHECK(Ctl({"explain", "--kubernetes", "/some/directory", "http://reviews"}).code == 2);
+}
+
 SCENARIO("install and uninstall print what kubectl takes") {
   const Ran install = Ctl({"install", "--set", "control.replicas=4"});
   CHECK(install.code == 0);
