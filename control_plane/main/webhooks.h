@@ -20,7 +20,7 @@ namespace heddle::kube {
 class Client;
 }
 namespace heddle::model {
-class World;
+struct World;
 }
 
 namespace heddle::control {
