@@ -24,7 +24,7 @@ VALUES = [
     {"control": {"resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": "1500m"}}}},
     {"injection": {"proxyImage": "registry.example/p:1", "sidecar": "classic", "interception": "cni", "ipv6": "off",
                    "interceptionMode": "tproxy", "holdUntilReady": False, "excludeInboundPorts": "22,9000-9010",
-                   "includeOutboundCidrs": "10.0.0.0/8,fd00::/8", "proxyConcurrency": 0, "imagePullSecrets": ["three"]}},
+                   "includeOutboundCidrs": "10.0.0.0/8,fd00::/8", "proxyConcurrency": 2, "imagePullSecrets": ["three"]}},
     {"webhooks": {"failurePolicy": "Ignore", "timeoutSeconds": 3}},
     {"meshConfig": {"create": True}},
     {"meshConfig": {"create": True, "spec": {"mtls": {"mode": "STRICT"}, "tracing": {"samplingPercent": 0.5},
