@@ -86,7 +86,7 @@ class Differ {
     const auto keep = [&](const Json& old, const Json& fresh) {
       Compare(absl::StrCat(path, "/", at++), old, fresh);
     };
-    for (; at < head;) keep(before[at], after[at]);
+    for (size_t same = 0; same < head; ++same) keep(before[same], after[same]);
     size_t i = 0, j = 0;
     while (i < rows || j < columns) {
       if (i < rows && j < columns && SameItem(before[head + i], after[head + j])) {
