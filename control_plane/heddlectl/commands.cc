@@ -84,7 +84,12 @@ const std::vector<Command>& Commands() {
        "the old one. Wait for `heddlectl status --wait 1m` between prepare and activate, and for "
        "every certificate to be\n"
        "renewed before retire.",
-       {kControl, {"root", "STEP", "prepare, activate or retire."}},
+       {kControl,
+        kKubernetes,
+        kKubeconfig,
+        kContext,
+        kNamespace,
+        {"root", "STEP", "prepare, activate or retire."}},
        &Rotate},
       {"explain",
        "[DIR] TARGET",

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "control_plane/heddlectl/http_client.h"
 #include "source/base/status.h"
 
 namespace heddle::heddlectl {
@@ -76,18 +75,28 @@ absl::StatusOr<ControlPages> ControlPages::OpenCluster(const Kubectl& kubectl,
   return out;
 }
 
-absl::StatusOr<std::string> ControlPages::Get(size_t index, const std::string& path) const {
-  const Replica& replica = replicas_[index];
-  const absl::StatusOr<Fetched> fetched = Fetch(replica.address, path);
+absl::StatusOr<Fetched> ControlPages::Ask(const Replica& replica, const std::string& path,
+                                          const FetchOptions& options) {
+  absl::StatusOr<Fetched> fetched = Fetch(replica.address, path, options);
   if (!fetched.ok())
     return absl::UnavailableError(
         absl::StrCat(replica.forward == nullptr ? "" : replica.name + ": ",
                      fetched.status().message(), replica.advice));
-  if (fetched->code != 200)
+  return fetched;
+}
+
+absl::StatusOr<std::string> ControlPages::Get(size_t index, const std::string& path) const {
+  const Replica& replica = replicas_[index];
+  HEDDLE_ASSIGN_OR_RETURN(Fetched fetched, Ask(replica, path, {}));
+  if (fetched.code != 200)
     return absl::UnavailableError(
-        absl::StrCat(replica.name, " answers ", fetched->code, " for ", path, ": ",
-                     absl::StripSuffix(fetched->body.substr(0, 500), "\n")));
-  return fetched->body;
+        absl::StrCat(replica.name, " answers ", fetched.code, " for ", path, ": ",
+                     absl::StripSuffix(fetched.body.substr(0, 500), "\n")));
+  return std::move(fetched.body);
+}
+
+absl::StatusOr<Fetched> ControlPages::Post(const std::string& path) const {
+  return Ask(replicas_[0], path, {.post = true, .headers = {{"x-heddle-admin", "1"}}});
 }
 
 absl::StatusOr<std::vector<std::string>> ControlPages::GetAll(const std::string& path) const {

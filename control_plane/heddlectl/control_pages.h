@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "control_plane/heddlectl/args.h"
+#include "control_plane/heddlectl/http_client.h"
 #include "control_plane/heddlectl/kubectl.h"
 
 namespace heddle::heddlectl {
@@ -24,6 +25,8 @@ class ControlPages {
   absl::StatusOr<std::vector<std::string>> GetAll(const std::string& path) const;
   // Of one replica, below size().
   absl::StatusOr<std::string> Get(size_t replica, const std::string& path) const;
+  // Something that one replica does for all: asked of the first. Its answer, whatever its code.
+  absl::StatusOr<Fetched> Post(const std::string& path) const;
   size_t size() const { return replicas_.size(); }
 
  private:
@@ -33,6 +36,9 @@ class ControlPages {
     std::string advice;   // what to do when nobody is there
     std::shared_ptr<PortForward> forward;
   };
+
+  static absl::StatusOr<Fetched> Ask(const Replica& replica, const std::string& path,
+                                     const FetchOptions& options);
 
   std::vector<Replica> replicas_;
 };

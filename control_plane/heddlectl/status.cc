@@ -168,14 +168,12 @@ int Rotate(const Args& args, Terminal& terminal) {
   if (args.Has("root") && step != "prepare" && step != "activate" && step != "retire")
     return Misused(terminal,
                    absl::StrCat("--root \"", step, "\": want prepare, activate or retire"));
+  const absl::StatusOr<ControlPages> control = ControlPages::Open(args);
+  if (!control.ok()) return Fail(terminal, control.status());
+  // One is enough: the others read what it writes to the mesh's Secret.
   const absl::StatusOr<Fetched> done =
-      Fetch(args.Get("control"), step.empty() ? "/rotate" : "/rotate?root=" + step,
-            {.post = true, .headers = {{"x-heddle-admin", "1"}}});
-  if (!done.ok())
-    return Fail(terminal,
-                absl::UnavailableError(absl::StrCat(
-                    done.status().message(),
-                    "; is heddle-control running? give its --admin address with --control")));
+      control->Post(step.empty() ? "/rotate" : "/rotate?root=" + step);
+  if (!done.ok()) return Fail(terminal, done.status());
   if (done->code != 200)
     return Fail(terminal, absl::FailedPreconditionError(absl::StripSuffix(done->body, "\n")));
   terminal.out << done->body;

@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <map>
 #include <sstream>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -83,7 +86,8 @@ class FakeCluster {
   }
   ~FakeCluster() {
     setenv("PATH", "/usr/bin:/bin", 1);
-    (void)system(absl::StrCat("rm -rf ", dir_).c_str());
+    std::error_code ignored;
+    std::filesystem::remove_all(dir_, ignored);
   }
 
   void Write(const std::string& name, const std::string& text, int mode = 0644) {
@@ -185,6 +189,36 @@ SCENARIO("a replica that cannot be reached is named, and so is a cluster without
   ran = Ctl({"status", "--kubernetes"});
   CHECK(ran.code == 1);
   CHECK_THAT(ran.err, Catch::Contains("kubectl is not on PATH"));
+}
+
+SCENARIO("rotate asks one replica, which does it for all") {
+  FakeCluster cluster;
+  std::atomic<int> asked = 0;
+  const auto answer = [&](const status::HttpRequest& in) -> status::HttpReply {
+    if (in.path != "/rotate" || in.method != "POST" || !in.guarded)
+      return {.code = 404, .body = ""};
+    ++asked;
+    if (in.query.count("root") != 0)
+      return {.code = 400, .body = "there is no root to " + in.query.at("root") + "\n"};
+    return {.body = "every workload was told\n"};
+  };
+  auto one = status::HttpServer::Start("127.0.0.1:0", answer);
+  auto two = status::HttpServer::Start("127.0.0.1:0", answer);
+  REQUIRE(one.ok());
+  REQUIRE(two.ok());
+  cluster.Answer(kControlPods, Pods({"control-a", "control-b"}));
+  cluster.Write("forward/control-a", absl::StrCat((*one)->port()));
+  cluster.Write("forward/control-b", absl::StrCat((*two)->port()));
+  Ran ran = Ctl({"rotate", "--kubernetes"});
+  INFO(ran.err);
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "every workload was told\n");
+  CHECK(asked == 1);
+  ran = Ctl({"rotate", "--context=prod", "--root", "retire"});
+  CHECK(ran.code == 1);
+  CHECK(ran.err == "heddlectl: there is no root to retire\n");
+  CHECK(asked == 2);
+  CHECK(Ctl({"rotate", "--kubernetes", "--root", "forget"}).code == 2);
 }
 
 SCENARIO("trace joins the spans that each replica holds") {

@@ -4,6 +4,8 @@ usage: app.py PORT [--slow-start SECONDS] [--linger SECONDS]
 
 GET /            pod, uid, pid, environment as JSON
 GET /healthz     200, or 500 once POST /sick was there
+GET /slow/N      the same as /, N seconds later
+GET /hook/NAME   200, and told on standard output as "hook/NAME"
 POST /sick, /well, /end (exits with 3)
 SIGTERM is answered by ending after --linger seconds. Each of these is told on standard output as "what time".
 """
@@ -28,7 +30,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/healthz":
             self.say(200 if Handler.well else 500, "well" if Handler.well else "sick")
+        elif self.path.startswith("/hook/"):
+            tell(self.path[1:])
+            self.say(200, "")
         else:
+            if self.path.startswith("/slow/"):
+                time.sleep(float(self.path[6:]))
             self.say(200, json.dumps({"host": os.environ.get("HOSTNAME"), "uid": os.getuid(), "pid": os.getpid(),
                                       "peer": self.client_address[0], "env": dict(os.environ)}))
 
