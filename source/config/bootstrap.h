@@ -28,6 +28,8 @@ struct Bootstrap {
   std::vector<std::shared_ptr<const Secret>> secrets;
   std::optional<AdsConfig> ads;
   bool lds_from_ads = false, cds_from_ads = false;
+  // After so long without the first answer there are none, until one comes. 0 = never.
+  absl::Duration lds_fetch_timeout = absl::Seconds(15), cds_fetch_timeout = absl::Seconds(15);
   std::string encoded;                // the message itself, for /config_dump
   std::vector<std::string> warnings;  // unknown fields and the like, one line each
 };

@@ -86,8 +86,9 @@ struct Cluster {
   std::string alt_stat_name;
   enum class Discovery : uint8_t { kStatic, kStrictDns, kLogicalDns, kEds, kOriginalDst };
   Discovery discovery = Discovery::kStatic;
-  std::string eds_name;       // EDS resource; = name unless service_name given
-  LoadAssignment assignment;  // kStatic, kStrictDns, kLogicalDns
+  std::string eds_name;  // EDS resource; = name unless service_name given
+  absl::Duration eds_fetch_timeout = absl::Seconds(15);  // then it is empty; 0 = never
+  LoadAssignment assignment;                             // kStatic, kStrictDns, kLogicalDns
   absl::Duration connect_timeout = absl::Seconds(5);
   enum class Balancer : uint8_t {
     kRoundRobin,

@@ -114,6 +114,18 @@ struct CustomTag {
   std::string name, value;  // header/variable name; literal or default
 };
 
+// Where spans go: OpenTelemetryConfig.
+struct SpanTarget {
+  std::string service_name;  // resource service.name
+  std::string cluster;
+  bool http = false;  // false: OTLP over gRPC; true: POST protobuf to path
+  std::string path = "/v1/traces", authority;
+  absl::Duration timeout = absl::Seconds(1);  // of one call
+  // grpc_service.initial_metadata, http_service.request_headers_to_add: names in lower case.
+  std::vector<std::pair<std::string, std::string>> headers;
+  friend bool operator==(const SpanTarget&, const SpanTarget&) = default;
+};
+
 struct Tracing {  // HttpConnectionManager.tracing with the OpenTelemetry provider
   Fraction client_sampling{100, 100};
   Fraction random_sampling{100, 100};
@@ -121,11 +133,7 @@ struct Tracing {  // HttpConnectionManager.tracing with the OpenTelemetry provid
   bool spawn_upstream_span = false;
   uint32_t max_path_tag_length = 256;
   std::vector<CustomTag> tags;
-  std::string service_name;  // resource service.name
-  std::string cluster;       // where OTLP goes
-  bool http = false;         // false: OTLP over gRPC; true: POST protobuf to http_path
-  std::string http_path = "/v1/traces", http_authority;
-  absl::Duration export_timeout = absl::Seconds(1);
+  SpanTarget target;
 };
 
 enum class ClientCert : uint8_t {
@@ -146,9 +154,10 @@ struct HttpConnectionManager {
   std::string stat_prefix;
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
   Codec codec = Codec::kAuto;
-  std::string rds_name;                              // set: routes come by RDS
-  std::shared_ptr<const RouteConfiguration> routes;  // inline
-  std::vector<HttpFilterSpec> filters;               // the last is the router
+  std::string rds_name;                                  // set: routes come by RDS
+  absl::Duration rds_fetch_timeout = absl::Seconds(15);  // then there are none (404); 0 = never
+  std::shared_ptr<const RouteConfiguration> routes;      // inline
+  std::vector<HttpFilterSpec> filters;                   // the last is the router
   Http1Options http1;
   Http2Options http2;
   CommonHttp common;

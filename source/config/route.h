@@ -161,6 +161,8 @@ struct RouteConfiguration {
   bool most_specific_header_mutations_wins = false;
   bool ignore_port_in_host = false;
   uint32_t max_direct_response_bytes = 4096;
+  // A route to a cluster that is not there is refused. Absent: when it is inline, not by RDS.
+  std::optional<bool> validate_clusters;
 };
 
 }  // namespace heddle::config

@@ -45,6 +45,13 @@ struct Secret {
 
 enum class TlsVersion : uint8_t { kAuto, k10, k11, k12, k13 };
 
+// A secret that comes by SDS.
+struct SecretSource {  // SdsSecretConfig
+  std::string name;    // empty: none
+  // After so long what needs it goes on without: its TLS connections fail. 0 = never.
+  absl::Duration fetch_timeout = absl::Seconds(15);
+};
+
 struct CommonTls {
   TlsVersion min_version = TlsVersion::kAuto;  // kAuto: TLS 1.2
   TlsVersion max_version = TlsVersion::kAuto;  // kAuto: 1.3 for servers and clients of Heddle
@@ -52,10 +59,10 @@ struct CommonTls {
   std::vector<std::string> cipher_suites;
   std::vector<std::string> curves;
   std::vector<std::string> alpn;
-  std::vector<Certificate> certificates;     // inline
-  std::vector<std::string> certificate_sds;  // secret names; several for RSA + ECDSA
+  std::vector<Certificate> certificates;      // inline
+  std::vector<SecretSource> certificate_sds;  // several for RSA + ECDSA
   std::optional<Validation> validation;  // inline, or the default of combined_validation_context
-  std::string validation_sds;            // secret name, empty when inline; overlays `validation`
+  SecretSource validation_sds;           // without a name when inline; overlays `validation`
 };
 
 struct DownstreamTls {

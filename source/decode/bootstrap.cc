@@ -51,31 +51,26 @@ absl::StatusOr<config::AdsConfig> DecodeAds(const core::ApiConfigSource& in, con
   HEDDLE_RETURN_IF_ERROR(Required(service.has_envoy_grpc(), grpc));
   out.cluster = service.envoy_grpc().cluster_name();
   if (out.cluster.empty()) return grpc.Field("cluster_name").Error("required");
-  const Path metadata = first.Field("initial_metadata");
-  for (int i = 0; i < service.initial_metadata_size(); ++i) {
-    const core::HeaderValue& header = service.initial_metadata(i);
-    const Path here = metadata.Index(static_cast<size_t>(i));
-    HEDDLE_ASSIGN_OR_RETURN(std::string name, MutableHeaderName(header.key(), here.Field("key")));
-    if (!IsHeaderValue(header.value())) return here.Field("value").Error("holds CR, LF or NUL");
-    out.initial_metadata.emplace_back(std::move(name), header.value());
-  }
+  HEDDLE_RETURN_IF_ERROR(DecodeOwnHeaders(service.initial_metadata(),
+                                          first.Field("initial_metadata"), &out.initial_metadata));
   return out;
 }
 
 absl::Status DecodeDynamic(const bootstrap::Bootstrap::DynamicResources& in, const Path& at,
-                           Context& context, config::Bootstrap* out) {
+                           config::Bootstrap* out) {
   if (in.has_ads_config()) {
     HEDDLE_ASSIGN_OR_RETURN(out->ads, DecodeAds(in.ads_config(), at.Field("ads_config")));
   }
   out->lds_from_ads = in.has_lds_config();
   out->cds_from_ads = in.has_cds_config();
-  if (out->lds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.lds_config(), at.Field("lds_config")));
-  if (out->cds_from_ads) HEDDLE_RETURN_IF_ERROR(CheckAds(in.cds_config(), at.Field("cds_config")));
-  const Path lds = at.Field("lds_config"), cds = at.Field("cds_config");
-  NotHonoured(in.lds_config().has_initial_fetch_timeout(), lds.Field("initial_fetch_timeout"),
-              context);
-  NotHonoured(in.cds_config().has_initial_fetch_timeout(), cds.Field("initial_fetch_timeout"),
-              context);
+  if (out->lds_from_ads) {
+    HEDDLE_RETURN_IF_ERROR(
+        DecodeSource(in.lds_config(), at.Field("lds_config"), &out->lds_fetch_timeout));
+  }
+  if (out->cds_from_ads) {
+    HEDDLE_RETURN_IF_ERROR(
+        DecodeSource(in.cds_config(), at.Field("cds_config"), &out->cds_fetch_timeout));
+  }
   if ((out->lds_from_ads || out->cds_from_ads) && !out->ads)
     return at.Field("ads_config").Error("required");
   return absl::OkStatus();
@@ -154,7 +149,8 @@ class References {
 
   absl::Status Check(const config::HttpConnectionManager& http, const Path& at) const {
     if (!http.rds_name.empty() && !ads_) return at.Error("rds needs dynamic_resources.ads_config");
-    if (http.tracing) HEDDLE_RETURN_IF_ERROR(Cluster(http.tracing->cluster, at.Field("tracing")));
+    if (http.tracing)
+      HEDDLE_RETURN_IF_ERROR(Cluster(http.tracing->target.cluster, at.Field("tracing")));
     if (http.routes == nullptr) return absl::OkStatus();
     for (size_t i = 0; i < http.routes->virtual_hosts.size(); ++i) {
       const config::VirtualHost& host = http.routes->virtual_hosts[i];
@@ -181,8 +177,9 @@ class References {
                                    : socket.upstream_tls != nullptr ? &socket.upstream_tls->common
                                                                     : nullptr;
     if (tls == nullptr || ads_) return absl::OkStatus();
-    for (const std::string& name : tls->certificate_sds) HEDDLE_RETURN_IF_ERROR(Secret(name, at));
-    return tls->validation_sds.empty() ? absl::OkStatus() : Secret(tls->validation_sds, at);
+    for (const auto& source : tls->certificate_sds) HEDDLE_RETURN_IF_ERROR(Secret(source.name, at));
+    return tls->validation_sds.name.empty() ? absl::OkStatus()
+                                            : Secret(tls->validation_sds.name, at);
   }
 
   absl::Status Secret(const std::string& name, const Path& at) const {
@@ -241,7 +238,7 @@ absl::StatusOr<config::Bootstrap> DecodeBootstrap(const bootstrap::Bootstrap& in
   HEDDLE_RETURN_IF_ERROR(DecodeAll(in.static_resources().listeners(), fixed.Field("listeners"),
                                    context, DecodeListener, &out.listeners));
   HEDDLE_RETURN_IF_ERROR(
-      DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), context, &out));
+      DecodeDynamic(in.dynamic_resources(), at.Field("dynamic_resources"), &out));
   if (out.ads && out.node_id.empty()) {
     const Path node = at.Field("node");
     return node.Field("id").Error("required with ads_config");

@@ -50,7 +50,8 @@ absl::Status DecodeDiscovery(const Pb& in, const Path& at, Out* out) {
     return assignment.Error("only with types STATIC, STRICT_DNS, LOGICAL_DNS");
   if (out->discovery == Discovery::kEds) {
     HEDDLE_RETURN_IF_ERROR(Required(in.has_eds_cluster_config(), eds));
-    HEDDLE_RETURN_IF_ERROR(CheckAds(in.eds_cluster_config().eds_config(), eds.Field("eds_config")));
+    HEDDLE_RETURN_IF_ERROR(DecodeSource(in.eds_cluster_config().eds_config(),
+                                        eds.Field("eds_config"), &out->eds_fetch_timeout));
     out->eds_name = in.eds_cluster_config().service_name().empty()
                         ? in.name()
                         : in.eds_cluster_config().service_name();
@@ -350,7 +351,7 @@ absl::Status DecodeHttp(const Pb& in, const Path& at, Context& context, Out* out
   const config::UpstreamTls* upstream = out->transport.upstream_tls.get();
   if (out->http.auto_san_validation &&
       (upstream == nullptr ||
-       (!upstream->common.validation && upstream->common.validation_sds.empty()))) {
+       (!upstream->common.validation && upstream->common.validation_sds.name.empty()))) {
     return map.Error("auto_san_validation needs a TLS transport_socket with a validation context");
   }
   return absl::OkStatus();

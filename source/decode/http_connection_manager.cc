@@ -107,7 +107,7 @@ absl::StatusOr<config::CustomTag> DecodeTag(const tag::CustomTag& in, const Path
 }
 
 // "http://host:port/path" to the two parts that a request needs.
-absl::Status SplitUri(absl::string_view uri, const Path& at, config::Tracing* out) {
+absl::Status SplitUri(absl::string_view uri, const Path& at, config::SpanTarget* out) {
   const size_t scheme = uri.find("://");
   const absl::string_view rest = scheme == absl::string_view::npos ? "" : uri.substr(scheme + 3);
   const size_t slash = std::min(rest.find('/'), rest.size());
@@ -116,12 +116,13 @@ absl::Status SplitUri(absl::string_view uri, const Path& at, config::Tracing* ou
     return at.Error(
         absl::StrCat("found \"", uri, "\", allowed http://HOST/PATH or https://HOST/PATH"));
   }
-  out->http_authority = std::string(rest.substr(0, slash));
-  out->http_path = slash == rest.size() ? "/v1/traces" : std::string(rest.substr(slash));
+  out->authority = std::string(rest.substr(0, slash));
+  out->path = slash == rest.size() ? "/v1/traces" : std::string(rest.substr(slash));
   return absl::OkStatus();
 }
 
-absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at, config::Tracing* out) {
+absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at,
+                            config::SpanTarget* out) {
   out->service_name = in.service_name();
   if (in.has_grpc_service() == in.has_http_service()) {
     return at.Error("exactly one of grpc_service and http_service is required");
@@ -130,10 +131,12 @@ absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at, confi
     const Path here = at.Field("grpc_service");
     const Path grpc = here.Field("envoy_grpc");
     out->cluster = in.grpc_service().envoy_grpc().cluster_name();
-    out->http_authority = in.grpc_service().envoy_grpc().authority();
+    out->authority = in.grpc_service().envoy_grpc().authority();
     if (out->cluster.empty()) return grpc.Field("cluster_name").Error("required");
+    HEDDLE_RETURN_IF_ERROR(DecodeOwnHeaders(in.grpc_service().initial_metadata(),
+                                            here.Field("initial_metadata"), &out->headers));
     return PositiveDuration(in.grpc_service().has_timeout(), in.grpc_service().timeout(),
-                            here.Field("timeout"), &out->export_timeout);
+                            here.Field("timeout"), &out->timeout);
   }
   const Path service = at.Field("http_service");
   const Path here = service.Field("http_uri");
@@ -142,8 +145,10 @@ absl::Status DecodeExporter(const OpenTelemetryConfig& in, const Path& at, confi
   out->cluster = uri.cluster();
   if (out->cluster.empty()) return here.Field("cluster").Error("required");
   HEDDLE_RETURN_IF_ERROR(SplitUri(uri.uri(), here.Field("uri"), out));
-  return PositiveDuration(uri.has_timeout(), uri.timeout(), here.Field("timeout"),
-                          &out->export_timeout);
+  out->headers.emplace_back("content-type", "application/x-protobuf");
+  HEDDLE_RETURN_IF_ERROR(DecodeOwnHeaders(in.http_service().request_headers_to_add(),
+                                          service.Field("request_headers_to_add"), &out->headers));
+  return PositiveDuration(uri.has_timeout(), uri.timeout(), here.Field("timeout"), &out->timeout);
 }
 
 absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& context, Out* out) {
@@ -157,10 +162,7 @@ absl::Status DecodeTracing(const Pb::Tracing& in, const Path& at, Context& conte
   HEDDLE_RETURN_IF_ERROR(Required(in.provider().has_typed_config(), here));
   OpenTelemetryConfig exporter;
   HEDDLE_RETURN_IF_ERROR(Unpack(in.provider().typed_config(), here, context, &exporter));
-  HEDDLE_RETURN_IF_ERROR(DecodeExporter(exporter, here, &tracing));
-  const Path service = here.Field("grpc_service");
-  NotHonoured(exporter.grpc_service().initial_metadata_size() > 0,
-              service.Field("initial_metadata"), context);
+  HEDDLE_RETURN_IF_ERROR(DecodeExporter(exporter, here, &tracing.target));
   if (in.has_client_sampling()) {
     HEDDLE_ASSIGN_OR_RETURN(tracing.client_sampling,
                             DecodePercent(in.client_sampling(), at.Field("client_sampling")));
@@ -199,10 +201,8 @@ absl::Status DecodeRouteSource(const Pb& in, const Path& at, Context& context, O
       const Path here = at.Field("rds");
       out->rds_name = in.rds().route_config_name();
       if (out->rds_name.empty()) return here.Field("route_config_name").Error("required");
-      const Path source = here.Field("config_source");
-      NotHonoured(in.rds().config_source().has_initial_fetch_timeout(),
-                  source.Field("initial_fetch_timeout"), context);
-      return CheckAds(in.rds().config_source(), here.Field("config_source"));
+      return DecodeSource(in.rds().config_source(), here.Field("config_source"),
+                          &out->rds_fetch_timeout);
     }
     case Pb::kRouteConfig: {
       HEDDLE_ASSIGN_OR_RETURN(out->routes,

@@ -181,6 +181,51 @@ absl::StatusOr<config::HeaderMutations> DecodeMutations(
   return out;
 }
 
+namespace {
+
+absl::Status OwnHeader(const core::HeaderValue& in, const Path& at,
+                       std::vector<std::pair<std::string, std::string>>* out) {
+  HEDDLE_ASSIGN_OR_RETURN(std::string name, MutableHeaderName(in.key(), at.Field("key")));
+  const Path value = at.Field("value");
+  if (in.value().size() > kMaxHeaderValue) {
+    return value.Error(
+        absl::StrCat("found ", in.value().size(), " bytes, allowed ", kMaxHeaderValue));
+  }
+  if (!IsHeaderValue(in.value())) return value.Error("holds CR, LF or NUL");
+  out->emplace_back(std::move(name), in.value());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DecodeOwnHeaders(const pb::RepeatedPtrField<core::HeaderValue>& in, const Path& at,
+                              std::vector<std::pair<std::string, std::string>>* out) {
+  if (in.size() > kMaxHeaderOptions)
+    return at.Error(absl::StrCat("found ", in.size(), ", allowed ", kMaxHeaderOptions));
+  for (int i = 0; i < in.size(); ++i) {
+    HEDDLE_RETURN_IF_ERROR(OwnHeader(in[i], at.Index(static_cast<size_t>(i)), out));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeOwnHeaders(const pb::RepeatedPtrField<core::HeaderValueOption>& in,
+                              const Path& at,
+                              std::vector<std::pair<std::string, std::string>>* out) {
+  if (in.size() > kMaxHeaderOptions)
+    return at.Error(absl::StrCat("found ", in.size(), ", allowed ", kMaxHeaderOptions));
+  for (int i = 0; i < in.size(); ++i) {
+    const Path one = at.Index(static_cast<size_t>(i));
+    const Path here = one.Field("header");
+    HEDDLE_RETURN_IF_ERROR(Required(in[i].has_header(), here));
+    std::vector<std::pair<std::string, std::string>> header;
+    HEDDLE_RETURN_IF_ERROR(OwnHeader(in[i].header(), here, &header));
+    const auto same = [&](const auto& known) { return known.first == header[0].first; };
+    out->erase(std::remove_if(out->begin(), out->end(), same), out->end());
+    out->push_back(std::move(header[0]));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<net::Address> DecodeAddress(const core::Address& in, const Path& at,
                                            AddressRules rules) {
   if (in.has_pipe()) {
@@ -258,7 +303,10 @@ config::Metadata DecodeMetadata(const core::Metadata& in) {
   return out;
 }
 
-absl::Status CheckAds(const core::ConfigSource& in, const Path& at) {
+absl::Status DecodeSource(const core::ConfigSource& in, const Path& at,
+                          absl::Duration* fetch_timeout) {
+  HEDDLE_RETURN_IF_ERROR(Duration(in.has_initial_fetch_timeout(), in.initial_fetch_timeout(),
+                                  at.Field("initial_fetch_timeout"), fetch_timeout));
   if (in.resource_api_version() == core::V2)
     return at.Field("resource_api_version").Error("found V2, allowed V3");
   switch (in.config_source_specifier_case()) {

@@ -54,6 +54,16 @@ absl::StatusOr<config::HeaderMutations> DecodeMutations(
     const Path& add_at, const google::protobuf::RepeatedPtrField<std::string>& remove,
     const Path& remove_at);
 
+// Headers of calls that the proxy itself makes: literal, nothing is substituted. Appended to `out`.
+absl::Status DecodeOwnHeaders(
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValue>& in,
+    const Path& at, std::vector<std::pair<std::string, std::string>>* out);
+// The same for options: what was added before is replaced, whatever append_action says (as Envoy's
+// exporter does).
+absl::Status DecodeOwnHeaders(
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& in,
+    const Path& at, std::vector<std::pair<std::string, std::string>>* out);
+
 struct AddressRules {
   bool allow_pipe = true;
   bool allow_any_port = false;  // 0
@@ -69,8 +79,10 @@ config::Metadata DecodeMetadata(const envoy::config::core::v3::Metadata& in);
 // "a.b" -> text, lists by index.
 absl::flat_hash_map<std::string, std::string> Flatten(const google::protobuf::Struct& in);
 
-// Discovery is always by the aggregated stream.
-absl::Status CheckAds(const envoy::config::core::v3::ConfigSource& in, const Path& at);
+// Discovery is always by the aggregated stream; what is left is initial_fetch_timeout, which stays
+// as it is when not given.
+absl::Status DecodeSource(const envoy::config::core::v3::ConfigSource& in, const Path& at,
+                          absl::Duration* fetch_timeout);
 
 absl::StatusOr<config::Http1Options> DecodeHttp1(
     const envoy::config::core::v3::Http1ProtocolOptions& in, const Path& at);

@@ -201,11 +201,15 @@ absl::Status DecodeParameters(const tls::TlsParameters& in, const Path& at,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> DecodeSds(const tls::SdsSecretConfig& in, const Path& at) {
-  if (in.name().empty()) return at.Field("name").Error("required");
-  if (in.has_sds_config())
-    HEDDLE_RETURN_IF_ERROR(CheckAds(in.sds_config(), at.Field("sds_config")));
-  return in.name();
+absl::StatusOr<config::SecretSource> DecodeSds(const tls::SdsSecretConfig& in, const Path& at) {
+  config::SecretSource out;
+  out.name = in.name();
+  if (out.name.empty()) return at.Field("name").Error("required");
+  if (in.has_sds_config()) {
+    HEDDLE_RETURN_IF_ERROR(
+        DecodeSource(in.sds_config(), at.Field("sds_config"), &out.fetch_timeout));
+  }
+  return out;
 }
 
 absl::Status DecodeTrust(const tls::CommonTlsContext& in, const Path& at, config::CommonTls* out) {
@@ -262,9 +266,10 @@ absl::StatusOr<config::CommonTls> DecodeCommon(const tls::CommonTlsContext& in, 
     out.certificates.push_back(std::move(certificate));
   }
   for (int i = 0; i < in.tls_certificate_sds_secret_configs_size(); ++i) {
-    HEDDLE_ASSIGN_OR_RETURN(std::string name, DecodeSds(in.tls_certificate_sds_secret_configs(i),
-                                                        sds_at.Index(static_cast<size_t>(i))));
-    out.certificate_sds.push_back(std::move(name));
+    HEDDLE_ASSIGN_OR_RETURN(
+        config::SecretSource source,
+        DecodeSds(in.tls_certificate_sds_secret_configs(i), sds_at.Index(static_cast<size_t>(i))));
+    out.certificate_sds.push_back(std::move(source));
   }
   if (side == Side::kDownstream && count == 0) return at.Error("a server needs a certificate");
   HEDDLE_RETURN_IF_ERROR(DecodeTrust(in, at, &out));
@@ -282,7 +287,7 @@ absl::StatusOr<config::CommonTls> DecodeCommon(const tls::CommonTlsContext& in, 
 }
 
 bool Verifies(const config::CommonTls& common) {
-  return common.validation.has_value() || !common.validation_sds.empty();
+  return common.validation.has_value() || !common.validation_sds.name.empty();
 }
 
 absl::StatusOr<config::TransportSocket> Downstream(const tls::DownstreamTlsContext& in,

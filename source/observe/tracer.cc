@@ -79,13 +79,9 @@ std::vector<SpanData> SpanQueue::Take(size_t max) {
   return out;
 }
 
-std::shared_ptr<SpanQueue> SpanQueues::Get(const config::Tracing& target) {
+std::shared_ptr<SpanQueue> SpanQueues::Get(const config::SpanTarget& target) {
   for (const auto& queue : queues_) {
-    const config::Tracing& known = queue->target();
-    if (known.cluster == target.cluster && known.service_name == target.service_name &&
-        known.http == target.http && known.http_path == target.http_path) {
-      return queue;
-    }
+    if (queue->target() == target) return queue;
   }
   return queues_.emplace_back(std::make_shared<SpanQueue>(target));
 }

@@ -38,14 +38,14 @@ class SpanQueue {
  public:
   static constexpr size_t kMaxWaiting = 8192;  // more are dropped and counted
 
-  explicit SpanQueue(config::Tracing target) : target_(std::move(target)) {}
+  explicit SpanQueue(config::SpanTarget target) : target_(std::move(target)) {}
   void Add(SpanData span);
   std::vector<SpanData> Take(size_t max);
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
-  const config::Tracing& target() const { return target_; }
+  const config::SpanTarget& target() const { return target_; }
 
  private:
-  const config::Tracing target_;
+  const config::SpanTarget target_;
   std::mutex mutex_;
   std::vector<SpanData> waiting_;
   std::atomic<uint64_t> dropped_{0};
@@ -54,7 +54,7 @@ class SpanQueue {
 // The queues of the process, one for each destination and service. Get on the main thread only.
 class SpanQueues {
  public:
-  std::shared_ptr<SpanQueue> Get(const config::Tracing& target);
+  std::shared_ptr<SpanQueue> Get(const config::SpanTarget& target);
   const std::vector<std::shared_ptr<SpanQueue>>& all() const { return queues_; }
 
  private:

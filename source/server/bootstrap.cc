@@ -19,7 +19,8 @@ constexpr size_t kMaxBootstrapBytes = 64 * 1024 * 1024;
 
 // $0 node id, $1 service account, $2 address, $3 intercept, $4 control host, $5 control port, $6
 // control's SPIFFE id, $7 discovery of the host, $8 file of the control plane's root. JSON strings
-// all, so that nothing in a flag can change the structure.
+// all, so that nothing in a flag can change the structure. Our own certificate is waited for as
+// long as it takes: nothing can be asked for before it.
 constexpr char kControlBootstrap[] = R"(
 node: {id: $0, cluster: $1, metadata: {ADDRESS: $2, INTERCEPT: $3}}
 dynamic_resources:
@@ -49,11 +50,11 @@ static_resources:
         common_tls_context:
           alpn_protocols: [h2]
           tls_params: {tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3}
-          tls_certificate_sds_secret_configs: [{name: default, sds_config: {ads: {}, resource_api_version: V3}}]
+          tls_certificate_sds_secret_configs: [{name: default, sds_config: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}}]
           combined_validation_context:
             default_validation_context:
               match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: $6}}]
-            validation_context_sds_secret_config: {name: ROOTCA, sds_config: {ads: {}, resource_api_version: V3}}
+            validation_context_sds_secret_config: {name: ROOTCA, sds_config: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}}
   - name: xds-first-contact
     type: $7
     connect_timeout: 5s

@@ -34,11 +34,8 @@ Server::Server(Options options, config::Bootstrap bootstrap, std::vector<std::st
       command_line_(std::move(command_line)),
       sheet_(registry_.AddSheet()),
       last_good_(options_.state_dir),
-      initial_wait_(loop_,
-                    [this] {
-                      initial_wait_over_ = true;
-                      ScheduleBuild();
-                    }),
+      first_clusters_(loop_, TimedOut("clusters", "cluster_manager.cds.init_fetch_timeout")),
+      first_listeners_(loop_, TimedOut("listeners", "listener_manager.lds.init_fetch_timeout")),
       save_timer_(loop_, [this] { SaveLastGood(); }),
       drain_timer_(loop_, [this] { WatchDrain(); }),
       live_(registry_.Gauge("server.live")),
@@ -268,11 +265,20 @@ void Server::StartControlPlane() {
     ads_->Remember(type, std::move(versions));
   }
   AskForWanted();
-  got_clusters_ = got_clusters_ || !bootstrap_.cds_from_ads;
-  got_listeners_ = got_listeners_ || !bootstrap_.lds_from_ads;
-  initial_wait_.Start(xds::ConfigStore::kFetchTimeout);
+  if (!bootstrap_.cds_from_ads) first_clusters_.Came();
+  if (!bootstrap_.lds_from_ads) first_listeners_.Came();
+  first_clusters_.Wait(bootstrap_.cds_fetch_timeout);
   ScheduleBuild();
   ads_->Start();
+}
+
+std::function<void()> Server::TimedOut(const char* what, const char* counter) {
+  return [this, what, id = registry_.Counter(counter)] {
+    HEDDLE_LOG(kWarning, "xds") << "no " << what
+                                << " from the control plane in time; going on without";
+    sheet_.Add(id);
+    ScheduleBuild();
+  };
 }
 
 void Server::AskForWanted() {
@@ -303,8 +309,8 @@ void Server::OnUpdate(xds::Update update) {
   }
   for (const std::string& name : update.removed) store_->Remove(update.type, name);
   if (update.full && errors.empty()) store_->KeepOnly(update.type, names);
-  if (update.type == xds::Type::kCluster) got_clusters_ = true;
-  if (update.type == xds::Type::kListener) got_listeners_ = true;
+  if (update.type == xds::Type::kCluster) first_clusters_.Came();
+  if (update.type == xds::Type::kListener) first_listeners_.Came();
   if (update.type == xds::Type::kSecret) CheckRenewal();
   absl::Status status;
   if (!errors.empty()) {
@@ -383,13 +389,15 @@ absl::Status Server::BuildAndPublish() {
   // At the first start discovered listeners wait until clusters are there, as Envoy does: no 503
   // for being early.
   const bool ready_for_listeners =
-      from_last_good_ || initial_wait_over_ || listeners_released_ || state_ != State::kStarting;
+      from_last_good_ || listeners_released_ || state_ != State::kStarting;
   snapshot_ = store_->Build(ready_for_listeners);
   const bool clusters_ready =
-      got_clusters_ &&
+      first_clusters_.over() &&
       std::none_of(store_->waiting().begin(), store_->waiting().end(),
                    [](const std::string& w) { return w.rfind("cluster", 0) == 0; });
-  if (!ready_for_listeners && clusters_ready && got_listeners_) {
+  // As Envoy, which asks for listeners only then.
+  if (clusters_ready && ads_ != nullptr) first_listeners_.Wait(bootstrap_.lds_fetch_timeout);
+  if (!ready_for_listeners && clusters_ready && first_listeners_.over()) {
     listeners_released_ = true;
     snapshot_ = store_->Build(true);
   }
@@ -472,15 +480,9 @@ void Server::OnAdopted(uint64_t version) {
 
 void Server::CheckReady() {
   if (state_ != State::kStarting || !adopting_.empty()) return;
-  const bool discovered =
-      !bootstrap_.ads.has_value() || from_last_good_ || listeners_released_ || initial_wait_over_;
-  if (!discovered) return;
-  // Routes and endpoints are waited for until the timeout, certificates for as long as it takes.
-  for (const std::string& waiting : store_->waiting()) {
-    if (!initial_wait_over_ || waiting.find("secret") != std::string::npos) return;
-  }
+  const bool discovered = !bootstrap_.ads.has_value() || from_last_good_ || listeners_released_;
+  if (!discovered || !store_->waiting().empty()) return;
   state_ = State::kLive;
-  initial_wait_.Stop();
   HEDDLE_LOG(kInfo, "main") << "serving: " << snapshot_->listeners.size() << " listeners, "
                             << snapshot_->clusters.size() << " clusters, " << options_.concurrency
                             << " worker" << (options_.concurrency == 1 ? "" : "s");
@@ -551,7 +553,7 @@ admin::ServerInfo Server::Info() {
   info.version = kVersion;
   switch (state_) {
     case State::kStarting:
-      info.state = got_clusters_ ? "INITIALIZING" : "PRE_INITIALIZING";
+      info.state = first_clusters_.over() ? "INITIALIZING" : "PRE_INITIALIZING";
       break;
     case State::kLive:
       info.state = healthy_ ? "LIVE" : "DRAINING";

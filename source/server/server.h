@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@
 #include "source/stats/stats.h"
 #include "source/xds/ads_client.h"
 #include "source/xds/config_store.h"
+#include "source/xds/first_answer.h"
 #include "source/xds/identity.h"
 #include "source/xds/last_good.h"
 
@@ -83,6 +85,7 @@ class Server final : public admin::View, public xds::AdsEvents {
   absl::Status OpenSockets(const proxy::Snapshot& snapshot, std::vector<NewSockets>* out);
   absl::StatusOr<net::Fd> ListenAt(const net::Address& address,
                                    const net::ListenOptions& options) const;
+  std::function<void()> TimedOut(const char* what, const char* counter);
   void AskForWanted();
   void OnAdopted(uint64_t version);
   void CheckReady();
@@ -126,14 +129,14 @@ class Server final : public admin::View, public xds::AdsEvents {
   std::vector<Unanswered> unanswered_;
   std::map<uint64_t, size_t> adopting_;  // snapshot version -> workers that have not adopted it
   bool build_scheduled_ = false;
-  bool got_clusters_ = false, got_listeners_ = false, from_last_good_ = false;
-  bool initial_wait_over_ = false;   // kFetchTimeout passed: go on with what there is
+  xds::FirstAnswer first_clusters_, first_listeners_;
+  bool from_last_good_ = false;
   bool listeners_released_ = false;  // clusters were ready, so listeners may open
   std::string control_ca_;           // content of --control-ca that is in use
   bool doubt_roots_ = false;         // it changed since the last certificate
   std::string renew_epoch_;
   bool renew_known_ = false;
-  event::Timer initial_wait_, save_timer_, drain_timer_;
+  event::Timer save_timer_, drain_timer_;
   std::unique_ptr<event::Timer> close_idle_;  // after DrainListeners
   std::unique_ptr<event::Timer> last_timer_;  // bounds the export of the last spans
 

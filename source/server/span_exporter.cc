@@ -68,13 +68,11 @@ void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string b
   if (line.client == nullptr) {
     auto target = xds::PickTarget(*line.cluster, random_);
     if (!target.ok()) return OnSent(line, spans, target.status());
-    if (!queue.target().http_authority.empty()) target->authority = queue.target().http_authority;
+    if (!queue.target().authority.empty()) target->authority = queue.target().authority;
     line.client = http::grpc::Client::Connect(loop_, *target, nullptr);
   }
   http::grpc::CallOptions call{
-      .path = kGrpcPath,
-      .metadata = {},
-      .timeout = std::max(queue.target().export_timeout, absl::Milliseconds(100))};
+      .path = kGrpcPath, .metadata = queue.target().headers, .timeout = queue.target().timeout};
   line.client->Unary(call, body,
                      [this, &line, spans](const http::grpc::Status& status, std::string) {
                        OnSent(line, spans, status.ToAbsl());
@@ -84,17 +82,16 @@ void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string b
 void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
   const auto target = xds::PickTarget(*line.cluster, random_);
   if (!target.ok()) return OnSent(line, spans, target.status());
-  const config::Tracing& tracing = queue.target();
+  const config::SpanTarget& to = queue.target();
   probe::HttpCall::Request request{
       .address = target->address,
       .transport = target->transport,
       .method = "POST",
-      .authority =
-          tracing.http_authority.empty() ? target->address.ToString() : tracing.http_authority,
-      .path = tracing.http_path,
-      .headers = {{"content-type", "application/x-protobuf"}},
+      .authority = to.authority.empty() ? target->address.ToString() : to.authority,
+      .path = to.path,
+      .headers = to.headers,
       .body = std::move(body),
-      .timeout = std::max(tracing.export_timeout, absl::Milliseconds(100))};
+      .timeout = to.timeout};
   line.post = probe::HttpCall::Start(
       loop_, std::move(request),
       [this, &line, spans](const absl::StatusOr<probe::HttpCall::Reply>& reply) {

@@ -90,6 +90,7 @@ void CreateHealthStats(stats::Scope& scope, ClusterStats* s) {
   s->update_failure = scope.Counter("cluster.update_failure");
   s->update_empty = scope.Counter("cluster.update_empty");
   s->update_no_rebuild = scope.Counter("cluster.update_no_rebuild");
+  s->init_fetch_timeout = scope.Counter("cluster.init_fetch_timeout");
   s->original_dst_host_invalid = scope.Counter("cluster.original_dst_host_invalid");
   s->membership_total = scope.Gauge("cluster.membership_total");
   s->membership_healthy = scope.Gauge("cluster.membership_healthy");

@@ -47,7 +47,7 @@ struct ClusterStats {
   std::array<C, kCountedCodeCount> rq_code, retry_rq_code;
   // Balancing and membership.
   C lb_healthy_panic, membership_change, update_success, update_failure, update_attempt,
-      update_empty, update_no_rebuild, original_dst_host_invalid;
+      update_empty, update_no_rebuild, init_fetch_timeout, original_dst_host_invalid;
   G membership_total, membership_healthy, membership_degraded, max_host_weight;
   // Outlier detection, by Ejection where there are seven.
   std::array<C, 7> ejections_detected, ejections_enforced;

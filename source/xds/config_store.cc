@@ -77,8 +77,7 @@ absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
   for (const auto& cluster : bootstrap.clusters) {
     absl::Status status;
     ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
-      if (status.ok() && secrets_.Missing(socket).empty())
-        status = secrets_.Factory(socket).status();
+      if (status.ok()) status = secrets_.Factory(socket).status();
     });
     if (!status.ok()) {
       return absl::InvalidArgumentError(
@@ -87,12 +86,10 @@ absl::Status ConfigStore::AddStatic(const config::Bootstrap& bootstrap) {
     static_clusters_[cluster->name] = cluster;
   }
   for (const auto& listener : bootstrap.listeners) {
-    if (MissingOf(*listener).empty()) {
-      const auto made = MakeListener(listener);
-      if (!made.ok()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("listener ", listener->name, ": ", made.status().message()));
-      }
+    const auto made = MakeListener(listener);
+    if (!made.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listener ", listener->name, ": ", made.status().message()));
     }
     static_listeners_[listener->name] = listener;
   }
@@ -141,12 +138,10 @@ absl::Status ConfigStore::PutListener(Resource* resource) {
     return absl::InvalidArgumentError(
         absl::StrCat("listener ", listener->name, ": a static one has this name"));
   }
-  if (MissingOf(*listener).empty()) {
-    const auto made = MakeListener(listener);
-    if (!made.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("listener ", listener->name, ": ", made.status().message()));
-    }
+  const auto made = MakeListener(listener);
+  if (!made.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("listener ", listener->name, ": ", made.status().message()));
   }
   listeners_[listener->name] = listener;
   return absl::OkStatus();
@@ -164,7 +159,7 @@ absl::Status ConfigStore::PutCluster(Resource* resource) {
   }
   absl::Status status;
   ForEachSocket(*cluster, [&](const config::TransportSocket& socket) {
-    if (status.ok() && secrets_.Missing(socket).empty()) status = secrets_.Factory(socket).status();
+    if (status.ok()) status = secrets_.Factory(socket).status();
   });
   if (!status.ok()) {
     return absl::InvalidArgumentError(
@@ -274,16 +269,6 @@ std::shared_ptr<const upstream::ClusterSpec> ConfigStore::FindCluster(
     const std::string& name) const {
   const auto it = snapshot_->clusters.find(name);
   return it == snapshot_->clusters.end() ? nullptr : it->second;
-}
-
-std::string ConfigStore::MissingOf(const config::Listener& listener) {
-  std::string missing;
-  ForEachChain(listener, [&](const config::FilterChain& chain) {
-    if (!missing.empty()) return;
-    const std::string secret = secrets_.Missing(chain.transport);
-    if (!secret.empty()) missing = absl::StrCat("secret ", secret);
-  });
-  return missing;
 }
 
 }  // namespace heddle::xds

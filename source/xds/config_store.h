@@ -4,10 +4,10 @@
 //   absl::Status status = store.Put(Type::kListener, &resource);  // error: the NACK's text
 //   std::shared_ptr<const proxy::Snapshot> snapshot = store.Build();
 //
-// What a resource still waits for (routes, endpoints, secrets, names) keeps its old form in the
-// snapshot, or stays out of it when there is none; after kFetchTimeout the waiting for routes and
-// endpoints ends (Envoy: initial_fetch_timeout, 15 s). A listener or cluster whose certificate has
-// not come is never opened without it.
+// What still waits for something (routes, endpoints, secrets, names) keeps its old form in the
+// snapshot, or stays out of it when there is none. The wait ends after the initial_fetch_timeout of
+// what is waited for: then a listener answers 404, a cluster is empty, and TLS without its
+// certificate fails each handshake, until the thing comes.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,8 @@ namespace heddle::xds {
 
 class ConfigStore {
  public:
-  static constexpr absl::Duration kFetchTimeout = absl::Seconds(15);
+  // How long names that do not resolve keep a cluster out.
+  static constexpr absl::Duration kNameTimeout = absl::Seconds(15);
 
   struct Environment {
     event::Loop& loop;
@@ -101,6 +102,7 @@ class ConfigStore {
     upstream::Transports transports;
     std::shared_ptr<const config::LoadAssignment> assignment;
     std::unique_ptr<upstream::ClusterBuilder> builder;
+    std::shared_ptr<const upstream::ClusterSpec> published;  // null: it was never ready
   };
 
   absl::Status PutListener(Resource* resource);
@@ -118,16 +120,24 @@ class ConfigStore {
   absl::StatusOr<proxy::ChainSpec> MakeChain(const config::FilterChain& chain, bool outbound);
   absl::StatusOr<std::shared_ptr<const proxy::ListenerSpec>> MakeListener(
       const std::shared_ptr<const config::Listener>& config);
-  // Empty when everything is there, else what is missing: "secret default".
-  std::string MissingOf(const config::Listener& listener);
-
+  absl::StatusOr<upstream::Transports> TransportsOf(const config::Cluster& config);
+  std::unique_ptr<upstream::ClusterBuilder> MakeBuilder(const BuiltCluster& of);
   void BuildRoutes(proxy::Snapshot* out);
   void BuildClusters(proxy::Snapshot* out);
   void BuildCluster(const std::shared_ptr<const config::Cluster>& config, proxy::Snapshot* out);
   void BuildListener(const std::shared_ptr<const config::Listener>& config, proxy::Snapshot* out);
-  // True when waiting for `what` has lasted longer than kFetchTimeout; notes the start of a wait.
-  bool GaveUp(const std::string& what);
-  void Waits(const std::string& who, const std::string& what);
+  // Something that is not there yet. Equal things are waited for together.
+  struct Missing {
+    std::string what;                                       // "secret default"
+    absl::Duration timeout;                                 // zero: waited for without end
+    std::function<stats::CounterId()> timed_out = nullptr;  // counts the end of the wait
+  };
+  // Whether `who` still waits for it; notes the start of a wait.
+  bool Waits(const std::string& who, const Missing& missing);
+  bool WaitsForSecrets(const std::string& who, const config::TransportSocket& socket);
+  bool WaitsForRoutes(const std::string& who, const config::FilterChain& chain);
+  bool WaitsForEndpoints(const std::string& who, const BuiltCluster& built);
+  void ArmWaitTimer();
 
   Environment env_;
   Secrets secrets_;
@@ -144,8 +154,12 @@ class ConfigStore {
   uint64_t version_ = 0;
 
   std::vector<std::string> waiting_;
-  std::map<std::string, base::Micros> waiting_since_;
-  std::set<std::string> waits_now_;
+  struct Wait {
+    base::Micros deadline = 0;  // 0: none
+    bool over = false;          // the deadline passed
+    bool asked = false;         // by somebody, in this Build
+  };
+  std::map<std::string, Wait> waits_;  // by what, and for how long
   event::Timer wait_timer_;
   uint64_t warning_count_ = 0;
 };

@@ -4,6 +4,7 @@
 #include "source/base/status.h"
 #include "source/tls/certificate.h"
 #include "source/tls/context.h"
+#include "source/xds/no_secret.h"
 #include "source/xds/tls_options.h"
 
 namespace heddle::xds {
@@ -70,17 +71,20 @@ std::vector<Secrets::Secret> Secrets::All() const {
 void Secrets::Names(const config::TransportSocket& socket, std::set<std::string>* out) {
   const config::CommonTls* common = CommonOf(socket);
   if (common == nullptr) return;
-  out->insert(common->certificate_sds.begin(), common->certificate_sds.end());
-  if (!common->validation_sds.empty()) out->insert(common->validation_sds);
+  for (const config::SecretSource& source : common->certificate_sds) out->insert(source.name);
+  if (!common->validation_sds.name.empty()) out->insert(common->validation_sds.name);
 }
 
-std::string Secrets::Missing(const config::TransportSocket& socket) const {
-  std::set<std::string> names;
-  Names(socket, &names);
-  for (const std::string& name : names) {
-    if (Find(name) == nullptr) return name;
+std::vector<config::SecretSource> Secrets::Missing(const config::TransportSocket& socket) const {
+  std::vector<config::SecretSource> out;
+  const config::CommonTls* common = CommonOf(socket);
+  if (common == nullptr) return out;
+  for (const config::SecretSource& source : common->certificate_sds) {
+    if (Find(source.name) == nullptr) out.push_back(source);
   }
-  return "";
+  const config::SecretSource& trust = common->validation_sds;
+  if (!trust.name.empty() && Find(trust.name) == nullptr) out.push_back(trust);
+  return out;
 }
 
 absl::Status Secrets::Resolve(const config::CommonTls& common,
@@ -88,7 +92,8 @@ absl::Status Secrets::Resolve(const config::CommonTls& common,
                               std::optional<config::Validation>* validation,
                               std::vector<Secret>* used) const {
   *certificates = common.certificates;
-  for (const std::string& name : common.certificate_sds) {
+  for (const config::SecretSource& source : common.certificate_sds) {
+    const std::string& name = source.name;
     Secret secret = Find(name);
     if (secret == nullptr || !secret->certificate.has_value()) {
       return absl::InvalidArgumentError(absl::StrCat("secret ", name, " holds no certificate"));
@@ -97,11 +102,11 @@ absl::Status Secrets::Resolve(const config::CommonTls& common,
     used->push_back(std::move(secret));
   }
   *validation = common.validation;
-  if (common.validation_sds.empty()) return absl::OkStatus();
-  Secret secret = Find(common.validation_sds);
+  if (common.validation_sds.name.empty()) return absl::OkStatus();
+  Secret secret = Find(common.validation_sds.name);
   if (secret == nullptr || !secret->validation.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("secret ", common.validation_sds, " holds no validation context"));
+        absl::StrCat("secret ", common.validation_sds.name, " holds no validation context"));
   }
   *validation = Merge(common.validation.value_or(config::Validation()), *secret->validation);
   used->push_back(std::move(secret));
@@ -152,6 +157,7 @@ absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Secrets::Factory(
     const config::TransportSocket& socket) {
   const config::CommonTls* common = CommonOf(socket);
   if (common == nullptr) return std::shared_ptr<const net::TransportFactory>();
+  if (!Missing(socket).empty()) return NoSecretTransports();
   std::vector<config::Certificate> certificates;
   std::optional<config::Validation> validation;
   std::vector<Secret> used;

@@ -4,6 +4,7 @@
 // differ only in the server they expect share all of it that is large. Main thread only.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,9 +38,9 @@ class Secrets {
 
   // The names a socket refers to.
   static void Names(const config::TransportSocket& socket, std::set<std::string>* out);
-  // First secret that is missing; empty when none is.
-  std::string Missing(const config::TransportSocket& socket) const;
-  // Null factory for plain text. Call only when nothing is missing.
+  // The secrets that a socket needs and that are not there.
+  std::vector<config::SecretSource> Missing(const config::TransportSocket& socket) const;
+  // Null factory for plain text. While a secret is missing: one whose connections all fail.
   absl::StatusOr<std::shared_ptr<const net::TransportFactory>> Factory(
       const config::TransportSocket& socket);
   // Forgets contexts that were not asked for since the last call.

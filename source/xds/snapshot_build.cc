@@ -5,19 +5,65 @@
 #include "source/base/log.h"
 #include "source/base/status.h"
 #include "source/proxy/route_table.h"
+#include "source/upstream/cluster_stats.h"
 #include "source/xds/config_store.h"
 
 namespace heddle::xds {
 
-bool ConfigStore::GaveUp(const std::string& what) {
-  waits_now_.insert(what);
-  const auto [it, fresh] = waiting_since_.try_emplace(what, env_.loop.Now());
-  if (env_.loop.Now() - it->second < base::ToMicros(kFetchTimeout)) return false;
-  return true;
+bool ConfigStore::Waits(const std::string& who, const Missing& missing) {
+  const bool ends = missing.timeout > absl::ZeroDuration();
+  const auto [it, fresh] = waits_.try_emplace(
+      absl::StrCat(missing.what, " ", absl::FormatDuration(missing.timeout)), Wait());
+  Wait& wait = it->second;
+  wait.asked = true;
+  if (fresh && ends) wait.deadline = env_.loop.Now() + base::ToMicros(missing.timeout);
+  if (!wait.over && ends && env_.loop.Now() >= wait.deadline) {
+    wait.over = true;
+    if (missing.timed_out != nullptr) env_.sheet.Add(missing.timed_out());
+    HEDDLE_LOG(kWarning, "config") << missing.what << " did not come within " << missing.timeout
+                                   << "; " << who << " goes on without";
+  }
+  if (!wait.over) waiting_.push_back(absl::StrCat(who, " waits for ", missing.what));
+  return !wait.over;
 }
 
-void ConfigStore::Waits(const std::string& who, const std::string& what) {
-  waiting_.push_back(absl::StrCat(who, " waits for ", what));
+bool ConfigStore::WaitsForSecrets(const std::string& who, const config::TransportSocket& socket) {
+  bool waits = false;
+  for (const config::SecretSource& source : secrets_.Missing(socket)) {
+    waits |= Waits(who, {.what = absl::StrCat("secret ", source.name),
+                         .timeout = source.fetch_timeout,
+                         .timed_out = [this, &source] {
+                           return env_.registry.Counter("sds.init_fetch_timeout",
+                                                        {{"envoy_sds_secret", source.name}});
+                         }});
+  }
+  return waits;
+}
+
+bool ConfigStore::WaitsForRoutes(const std::string& who, const config::FilterChain& chain) {
+  const auto* terminal =
+      std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
+  if (terminal == nullptr) return false;
+  const config::HttpConnectionManager& http = **terminal;
+  if (http.rds_name.empty() || routes_.count(http.rds_name) != 0) return false;
+  return Waits(who, {.what = absl::StrCat("routes ", http.rds_name),
+                     .timeout = http.rds_fetch_timeout,
+                     .timed_out = [this, &http] {
+                       return env_.registry.Counter(
+                           "http.rds.init_fetch_timeout",
+                           {{"envoy_http_conn_manager_prefix", http.stat_prefix},
+                            {"envoy_rds_route_config", http.rds_name}});
+                     }});
+}
+
+bool ConfigStore::WaitsForEndpoints(const std::string& who, const BuiltCluster& built) {
+  if (built.builder->ready()) return false;
+  const std::string what = absl::StrCat("endpoints of ", built.config->name);
+  if (built.config->discovery != config::Cluster::Discovery::kEds)
+    return Waits(who, {.what = what, .timeout = kNameTimeout});
+  return Waits(who, {.what = what, .timeout = built.config->eds_fetch_timeout, .timed_out = [&] {
+                       return built.builder->spec()->stats->init_fetch_timeout;
+                     }});
 }
 
 absl::Status ConfigStore::OpenLogs(const std::vector<config::AccessLog>& logs,
@@ -37,7 +83,7 @@ absl::StatusOr<std::shared_ptr<const proxy::HttpSpec>> ConfigStore::MakeHttp(
   HEDDLE_RETURN_IF_ERROR(OpenLogs(config->access_logs, &spec->logs));
   if (config->tracing.has_value()) {
     spec->tracer = std::make_shared<observe::Tracer>(*config->tracing, outbound,
-                                                     env_.span_queues.Get(*config->tracing));
+                                                     env_.span_queues.Get(config->tracing->target));
   }
   spec->stats = proxy::HttpStats::Make(env_.registry, config->stat_prefix);
   return std::shared_ptr<const proxy::HttpSpec>(std::move(spec));
@@ -101,63 +147,65 @@ void ConfigStore::BuildRoutes(proxy::Snapshot* out) {
   built_routes_ = std::move(built);
 }
 
+absl::StatusOr<upstream::Transports> ConfigStore::TransportsOf(const config::Cluster& config) {
+  upstream::Transports out;
+  HEDDLE_ASSIGN_OR_RETURN(auto transport, secrets_.Factory(config.transport));
+  out.push_back(std::move(transport));
+  for (const auto& match : config.transport_matches) {
+    HEDDLE_ASSIGN_OR_RETURN(auto matched, secrets_.Factory(match.socket));
+    out.push_back(std::move(matched));
+  }
+  return out;
+}
+
+std::unique_ptr<upstream::ClusterBuilder> ConfigStore::MakeBuilder(const BuiltCluster& of) {
+  return std::make_unique<upstream::ClusterBuilder>(
+      upstream::ClusterBuilder::Context{.loop = env_.loop,
+                                        .registry = env_.registry,
+                                        .sheet = env_.sheet,
+                                        .random = env_.random,
+                                        .resolver = env_.resolver,
+                                        .on_outlier =
+                                            [](const upstream::OutlierEvent& event) {
+                                              HEDDLE_LOG(kInfo, "outlier")
+                                                  << upstream::ToJson(event, absl::Now());
+                                            }},
+      of.config, of.transports, env_.on_change);
+}
+
 void ConfigStore::BuildCluster(const std::shared_ptr<const config::Cluster>& config,
                                proxy::Snapshot* out) {
   const std::string& name = config->name;
   const std::string who = absl::StrCat("cluster ", name);
   BuiltCluster& built = built_clusters_[name];
-  std::string missing = secrets_.Missing(config->transport);
-  for (const auto& match : config->transport_matches) {
-    if (missing.empty()) missing = secrets_.Missing(match.socket);
-  }
-  if (!missing.empty()) {
-    Waits(who, absl::StrCat("secret ", missing));
-    if (built.builder != nullptr) out->clusters[name] = built.builder->spec();
-    return;
-  }
-  upstream::Transports transports;
-  absl::StatusOr<std::shared_ptr<const net::TransportFactory>> factory =
-      secrets_.Factory(config->transport);
-  if (factory.ok()) transports.push_back(*factory);
-  for (const auto& match : config->transport_matches) {
-    if (factory.ok()) factory = secrets_.Factory(match.socket);
-    if (factory.ok()) transports.push_back(*factory);
-  }
-  if (!factory.ok()) {
-    HEDDLE_LOG(kError, "config") << who << ": " << factory.status().message()
+  bool waits = WaitsForSecrets(who, config->transport);
+  for (const auto& match : config->transport_matches) waits |= WaitsForSecrets(who, match.socket);
+  absl::StatusOr<upstream::Transports> transports = TransportsOf(*config);
+  if (!transports.ok()) {
+    HEDDLE_LOG(kError, "config") << who << ": " << transports.status().message()
                                  << "; keeping its old form";
-    if (built.builder != nullptr) out->clusters[name] = built.builder->spec();
-    return;
+    if (built.builder == nullptr) return;
+  } else if (built.builder == nullptr) {
+    // Also when secrets are waited for: endpoints are waited for at the same time.
+    built.config = config;
+    built.transports = *std::move(transports);
+    built.builder = MakeBuilder(built);
+  } else if ((!waits || built.published == nullptr) &&
+             (built.config != config || built.transports != *transports)) {
+    built.config = config;
+    built.transports = *std::move(transports);
+    built.builder->SetConfig(built.config, built.transports);
   }
-  if (built.builder == nullptr) {
-    built.builder = std::make_unique<upstream::ClusterBuilder>(
-        upstream::ClusterBuilder::Context{.loop = env_.loop,
-                                          .registry = env_.registry,
-                                          .sheet = env_.sheet,
-                                          .random = env_.random,
-                                          .resolver = env_.resolver,
-                                          .on_outlier =
-                                              [](const upstream::OutlierEvent& event) {
-                                                HEDDLE_LOG(kInfo, "outlier")
-                                                    << upstream::ToJson(event, absl::Now());
-                                              }},
-        config, transports, env_.on_change);
-  } else if (built.config != config || built.transports != transports) {
-    built.builder->SetConfig(config, transports);
-  }
-  built.config = config;
-  built.transports = std::move(transports);
-  const auto assignment = endpoints_.find(config->eds_name);
-  if (config->discovery == config::Cluster::Discovery::kEds && assignment != endpoints_.end() &&
-      built.assignment != assignment->second) {
+  const auto assignment = endpoints_.find(built.config->eds_name);
+  if (built.config->discovery == config::Cluster::Discovery::kEds &&
+      assignment != endpoints_.end() && built.assignment != assignment->second) {
     built.assignment = assignment->second;
     built.builder->SetAssignment(*assignment->second);
   }
-  if (!built.builder->ready() && !GaveUp(absl::StrCat(who, " endpoints"))) {
-    Waits(who, "its endpoints");
-    return;
-  }
-  out->clusters[name] = built.builder->spec();
+  // While its new form waits for secrets the old one goes on, with the newest endpoints.
+  if (!WaitsForEndpoints(who, built) && (!waits || built.published != nullptr))
+    built.published = built.builder->spec();
+  if (built.published != nullptr) out->clusters[name] = built.published;
 }
 
 void ConfigStore::BuildClusters(proxy::Snapshot* out) {
@@ -177,27 +225,17 @@ void ConfigStore::BuildListener(const std::shared_ptr<const config::Listener>& c
   const auto keep_old = [&] {
     if (built.spec != nullptr) out->listeners.push_back(built.spec);
   };
-  if (const std::string missing = MissingOf(*config); !missing.empty()) {
-    Waits(who, missing);
-    return keep_old();
-  }
   std::vector<std::shared_ptr<const net::TransportFactory>> transports;
-  std::string route_missing;
+  bool waits = false;
   const auto look_at = [&](const config::FilterChain& chain) {
+    waits |= WaitsForSecrets(who, chain.transport);
+    waits |= WaitsForRoutes(who, chain);
     const auto factory = secrets_.Factory(chain.transport);
     transports.push_back(factory.ok() ? *factory : nullptr);
-    const auto* http =
-        std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal);
-    if (http != nullptr && !(*http)->rds_name.empty() && routes_.count((*http)->rds_name) == 0) {
-      route_missing = (*http)->rds_name;
-    }
   };
   for (const config::FilterChain& chain : config->chains) look_at(chain);
   if (config->default_chain.has_value()) look_at(*config->default_chain);
-  if (!route_missing.empty() && !GaveUp(absl::StrCat(who, " routes"))) {
-    Waits(who, absl::StrCat("routes ", route_missing));
-    return keep_old();
-  }
+  if (waits) return keep_old();
   if (built.spec == nullptr || built.config != config || built.transports != transports) {
     auto made = MakeListener(config);
     if (!made.ok()) {
@@ -214,7 +252,7 @@ std::shared_ptr<const proxy::Snapshot> ConfigStore::Build(bool listeners) {
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->version = ++version_;
   waiting_.clear();
-  waits_now_.clear();
+  for (auto& [what, wait] : waits_) wait.asked = false;
   BuildRoutes(snapshot.get());
   BuildClusters(snapshot.get());
   for (const auto& [name, config] : static_listeners_) BuildListener(config, snapshot.get());
@@ -226,16 +264,26 @@ std::shared_ptr<const proxy::Snapshot> ConfigStore::Build(bool listeners) {
     it = known ? std::next(it) : built_listeners_.erase(it);
   }
   secrets_.Sweep();
-  for (auto it = waiting_since_.begin(); it != waiting_since_.end();) {
-    it = waits_now_.count(it->first) == 0 ? waiting_since_.erase(it) : std::next(it);
-  }
-  const bool counting =
-      std::any_of(waiting_since_.begin(), waiting_since_.end(), [&](const auto& entry) {
-        return env_.loop.Now() - entry.second < base::ToMicros(kFetchTimeout);
-      });
-  if (counting) wait_timer_.Start(absl::Seconds(1));
+  ArmWaitTimer();
   snapshot_ = std::move(snapshot);
   return snapshot_;
+}
+
+// Forgets what nobody waits for any more; Build is called again when the next wait is over.
+void ConfigStore::ArmWaitTimer() {
+  base::Micros next = 0;
+  for (auto it = waits_.begin(); it != waits_.end();) {
+    const Wait& wait = it->second;
+    if (!wait.asked) {
+      it = waits_.erase(it);
+      continue;
+    }
+    if (!wait.over && wait.deadline != 0 && (next == 0 || wait.deadline < next))
+      next = wait.deadline;
+    ++it;
+  }
+  if (next == 0) return wait_timer_.Stop();
+  wait_timer_.StartAt(next);
 }
 
 }  // namespace heddle::xds

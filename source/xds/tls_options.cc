@@ -118,8 +118,9 @@ void Append(const config::CommonTls& in, bool names, std::string* out) {
     Append(certificate.chain_pem, out);
     Append(certificate.key_pem, out);
   }
-  Append(in.certificate_sds, out);
-  Append(in.validation_sds, out);
+  absl::StrAppend(out, in.certificate_sds.size(), "[");
+  for (const config::SecretSource& source : in.certificate_sds) Append(source.name, out);
+  Append(in.validation_sds.name, out);
   if (in.validation.has_value()) Append(*in.validation, names, out);
 }
 

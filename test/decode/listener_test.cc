@@ -139,7 +139,9 @@ filter_chains:
           typed_config:
             "@type": t/envoy.config.trace.v3.OpenTelemetryConfig
             service_name: web
-            http_service: {http_uri: {uri: "http://jaeger:4318/v1/traces", cluster: jaeger, timeout: 0.25s}}
+            http_service:
+              http_uri: {uri: "http://jaeger:4318/v1/traces", cluster: jaeger, timeout: 0.25s}
+              request_headers_to_add: [{header: {key: X-Tenant, value: "50%a"}}, {header: {key: X-Tenant, value: b}}]
 default_filter_chain:
   filters:
   - name: tcp
@@ -200,10 +202,13 @@ default_filter_chain:
   CHECK(log.filter->children.at(0).value == 500);
   CHECK(h.tracing->random_sampling.numerator == 1234);
   CHECK(h.tracing->random_sampling.denominator == 10000);
-  CHECK(h.tracing->http);
-  CHECK(h.tracing->http_authority == "jaeger:4318");
-  CHECK(h.tracing->http_path == "/v1/traces");
-  CHECK(h.tracing->export_timeout == absl::Milliseconds(250));
+  CHECK(h.tracing->target.http);
+  CHECK(h.tracing->target.authority == "jaeger:4318");
+  CHECK(h.tracing->target.path == "/v1/traces");
+  CHECK(h.tracing->target.timeout == absl::Milliseconds(250));
+  CHECK(h.tracing->target.headers ==
+        std::vector<std::pair<std::string, std::string>>{{"content-type", "application/x-protobuf"},
+                                                         {"x-tenant", "b"}});
   CHECK(h.tracing->tags.size() == 2);
   const auto& tcp = *std::get<std::shared_ptr<const config::TcpProxy>>(l.default_chain->terminal);
   CHECK(tcp.weighted.at(1).weight == 2);
@@ -391,6 +396,16 @@ TEST_CASE("bad values of a connection manager are named") {
               "https://HOST/PATH"},
       {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 0s}"),
        otel + ".grpc_service.timeout: found \"0s\", allowed more than \"0s\""},
+      {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}, initial_metadata: [{key: a}, "
+               "{key: 'b c'}]}"),
+       otel + ".grpc_service.initial_metadata[1].key: found \"b c\", allowed a header name other "
+              "than host"},
+      {Tracing("http_service: {http_uri: {cluster: c, uri: 'http://c/'}, request_headers_to_add: "
+               "[{header: {key: a, value: \"x\\ny\"}}]}"),
+       otel + ".http_service.request_headers_to_add[0].header.value: holds CR, LF or NUL"},
+      {Tracing("http_service: {http_uri: {cluster: c, uri: 'http://c/'}, request_headers_to_add: "
+               "[{}]}"),
+       otel + ".http_service.request_headers_to_add[0].header: required"},
       {Tracing("grpc_service: {envoy_grpc: {cluster_name: c}}",
                "overall_sampling: {value: 100.1}, "),
        at + ".tracing.overall_sampling.value: found 100.1, allowed 0 to 100"},

@@ -50,8 +50,11 @@ TEST_CASE("an upstream context is read") {
   CHECK(tls.sni == "s");
   CHECK(tls.max_session_keys == 0);
   CHECK(tls.common.min_version == config::TlsVersion::k13);
-  CHECK(tls.common.certificate_sds == std::vector<std::string>{"default"});
-  CHECK(tls.common.validation_sds == "ROOTCA");
+  REQUIRE(tls.common.certificate_sds.size() == 1);
+  CHECK(tls.common.certificate_sds[0].name == "default");
+  CHECK(tls.common.certificate_sds[0].fetch_timeout == absl::ZeroDuration());
+  CHECK(tls.common.validation_sds.name == "ROOTCA");
+  CHECK(tls.common.validation_sds.fetch_timeout == absl::Seconds(15));
   CHECK(tls.common.validation->sans.at(0).matcher.text == "spiffe://a");
   CHECK(LastWarnings().empty());
 }

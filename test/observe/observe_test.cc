@@ -191,8 +191,8 @@ TEST_CASE("traceparent is read strictly") {
 
 TEST_CASE("a span continues its parent's decision, and becomes OTLP") {
   config::Tracing config;
-  config.service_name = "catalog";
-  auto queue = std::make_shared<SpanQueue>(config);
+  config.target.service_name = "catalog";
+  auto queue = std::make_shared<SpanQueue>(config.target);
   const Tracer tracer(config, false, queue);
   base::Random random(1);
   Sample sample;
@@ -224,10 +224,25 @@ TEST_CASE("a span continues its parent's decision, and becomes OTLP") {
   CHECK(request.resource_spans(0).resource().attributes(0).value().string_value() == "catalog");
 }
 
+TEST_CASE("spans of one destination, called alike, share a queue") {
+  SpanQueues queues;
+  config::SpanTarget target;
+  target.service_name = "catalog";
+  target.cluster = "collector";
+  const auto first = queues.Get(target);
+  CHECK(queues.Get(target) == first);
+  target.headers = {{"authorization", "Bearer a"}};
+  CHECK(queues.Get(target) != first);
+  target.headers.clear();
+  target.timeout = absl::Seconds(9);
+  CHECK(queues.Get(target) != first);
+  CHECK(queues.all().size() == 3);
+}
+
 TEST_CASE("sampling follows its fraction, and a full queue drops") {
   config::Tracing config;
   config.random_sampling = {25, 100};
-  auto queue = std::make_shared<SpanQueue>(config);
+  auto queue = std::make_shared<SpanQueue>(config.target);
   const Tracer tracer(config, true, queue);
   base::Random random(7);
   Sample sample;

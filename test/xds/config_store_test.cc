@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -15,6 +17,7 @@
 #include "source/tls/context.h"
 #include "source/upstream/spec.h"
 #include "source/yaml/yaml.h"
+#include "test/support/fake_clock.h"
 #include "test/support/test_ca.h"
 
 namespace heddle::xds {
@@ -31,7 +34,7 @@ struct Bench {
                .log_files = logs,
                .span_queues = queues,
                .catalogue = filter::AllFilters(),
-               .on_change = [] {}}) {}
+               .on_change = [this] { ++changes; }}) {}
 
   template <typename Message>
   absl::Status Put(Type type, const std::string& yaml) {
@@ -49,7 +52,21 @@ struct Bench {
     return Put<envoy::config::listener::v3::Listener>(Type::kListener, yaml);
   }
 
-  event::Loop loop;
+  // Moves the clock; builds as often as the store asks for it. What is served at the end.
+  std::shared_ptr<const proxy::Snapshot> After(absl::Duration time) {
+    test::Advance(loop, clock, time);
+    auto snapshot = store.Build();
+    for (int built = 0; built < changes; ++built) snapshot = store.Build();
+    changes = 0;
+    return snapshot;
+  }
+  uint64_t Counted(const std::string& name, const stats::Tags& tags = {}) {
+    return registry.Total(registry.Counter(name, tags));
+  }
+
+  int changes = 0;  // asked for by the store
+  test::FakeClock clock;
+  event::Loop loop{{.clock = &clock}};
   stats::Registry registry;
   stats::Sheet& sheet;
   base::Random random{1};
@@ -120,9 +137,7 @@ SCENARIO("a cluster waits for its endpoints, a listener for its routes; names wa
   }
 }
 
-SCENARIO(
-    "a listener is not opened without its certificate, and keeps its TLS context when nothing "
-    "changed") {
+SCENARIO("a listener waits for its certificate, and keeps its TLS context when nothing changed") {
   Bench bench;
   const std::string listener =
       R"({name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 8443}},
@@ -221,6 +236,184 @@ SCENARIO("clusters that differ in the server they expect share certificates and 
     const auto second = bench.store.Build();
     CHECK(&ClientOf(*second, "b") == &ClientOf(*first, "b"));
     CHECK(&ClientOf(*second, "a").certificates() == &ClientOf(*first, "b").certificates());
+  }
+}
+
+constexpr char kTlsCluster[] = R"({name: c, type: STATIC, transport_socket: {name: tls,
+   typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext,
+   common_tls_context: {validation_context_sds_secret_config: {name: roots, sds_config: {ads: {}$0}}}}}})";
+constexpr char kTlsListener[] =
+    R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8443}},
+   filter_chains: [{filters: [{name: tcp, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: c}}],
+   transport_socket: {name: tls, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext,
+   common_tls_context: {tls_certificate_sds_secret_configs: [{name: default, sds_config: {ads: {}$0}}]}}}}]})";
+constexpr char kRoutedListener[] =
+    R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8080}},
+ filter_chains: [{filters: [{name: hcm, typed_config: {
+ "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
+ stat_prefix: x, rds: {route_config_name: r, config_source: {ads: {}$0}},
+ http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+ }}]}]})";
+constexpr char kWaitingEds[] =
+    "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}$0}}}";
+
+struct WaitCase {
+  const char* what;
+  bool listener;
+  const char* yaml;  // $0: after "ads: {}" of the source
+  const char* counter;
+  stats::Tags tags;
+};
+
+SCENARIO(
+    "what waits for a resource goes on without it after initial_fetch_timeout, and counts it") {
+  const std::vector<WaitCase> cases = {
+      {"endpoints of c",
+       false,
+       kWaitingEds,
+       "cluster.init_fetch_timeout",
+       {{"envoy_cluster_name", "c"}}},
+      {"routes r",
+       true,
+       kRoutedListener,
+       "http.rds.init_fetch_timeout",
+       {{"envoy_http_conn_manager_prefix", "x"}, {"envoy_rds_route_config", "r"}}},
+      {"secret roots",
+       false,
+       kTlsCluster,
+       "sds.init_fetch_timeout",
+       {{"envoy_sds_secret", "roots"}}},
+      {"secret default",
+       true,
+       kTlsListener,
+       "sds.init_fetch_timeout",
+       {{"envoy_sds_secret", "default"}}},
+  };
+  for (const WaitCase& c : cases) {
+    INFO(c.what);
+    const auto put = [&](Bench* bench, const char* timeout) {
+      const std::string yaml = absl::Substitute(c.yaml, timeout);
+      REQUIRE((c.listener ? bench->PutListener(yaml) : bench->PutCluster(yaml)).ok());
+    };
+    const auto there = [&](const proxy::Snapshot& snapshot) {
+      return c.listener ? snapshot.listeners.size() == 1 : snapshot.clusters.size() == 1;
+    };
+    const std::string waits =
+        absl::StrCat(c.listener ? "listener l" : "cluster c", " waits for ", c.what);
+    Bench by_default, shorter, endless;
+    put(&by_default, "");
+    put(&shorter, ", initial_fetch_timeout: 2.5s");
+    put(&endless, ", initial_fetch_timeout: 0s");
+    for (Bench* bench : {&by_default, &shorter, &endless}) {
+      CHECK_FALSE(there(*bench->store.Build()));
+      CHECK(bench->store.waiting() == std::vector<std::string>{waits});
+    }
+
+    CHECK_FALSE(there(*shorter.After(absl::Milliseconds(2499))));
+    CHECK(there(*shorter.After(absl::Milliseconds(10))));
+    CHECK(shorter.store.waiting().empty());
+    CHECK(shorter.Counted(c.counter, c.tags) == 1);
+
+    CHECK_FALSE(there(*by_default.After(absl::Milliseconds(14'999))));
+    CHECK(by_default.Counted(c.counter, c.tags) == 0);
+    CHECK(there(*by_default.After(absl::Milliseconds(10))));
+    CHECK(there(*by_default.After(absl::Hours(1))));
+    CHECK(by_default.Counted(c.counter, c.tags) == 1);
+
+    CHECK_FALSE(there(*endless.After(absl::Hours(1))));
+    CHECK(endless.changes == 0);
+    CHECK(endless.Counted(c.counter, c.tags) == 0);
+  }
+}
+
+SCENARIO("TLS without its certificate fails each handshake until the certificate comes") {
+  Bench bench;
+  REQUIRE(bench.PutListener(absl::Substitute(kTlsListener, "")).ok());
+  bench.store.Build();
+  const auto without = bench.After(absl::Seconds(16));
+  REQUIRE(without->listeners.size() == 1);
+  const auto& factory = without->listeners[0]->chains[0].transport;
+  REQUIRE(factory != nullptr);
+  CHECK(factory->secure());
+  const auto transport = factory->Create({});
+  base::Buffer buffer;
+  CHECK_FALSE(transport->ready());
+  CHECK(transport->Read(-1, buffer, 100).outcome == net::IoOutcome::kError);
+  CHECK(transport->Write(-1, buffer).outcome == net::IoOutcome::kError);
+  CHECK(transport->error() == "TLS error: Secret is not supplied by SDS");
+
+  const test::TestCa ca("root");
+  const auto made = ca.Issue({.uri_sans = {"spiffe://td/ns/a/sa/b"}});
+  config::Secret secret;
+  secret.name = "default";
+  secret.certificate = config::Certificate{.chain_pem = made.chain_pem, .key_pem = made.key_pem};
+  REQUIRE(bench.store.PutLocalSecret(Secrets::Origin::kDiscovered, secret).ok());
+  const auto with = bench.store.Build();
+  CHECK(with->listeners[0] != without->listeners[0]);
+  CHECK(with->listeners[0]->chains[0].transport != factory);
+}
+
+SCENARIO("secrets and endpoints of a new cluster are waited for at the same time") {
+  Bench bench;
+  REQUIRE(bench
+              .PutCluster(R"({name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}},
+   transport_socket: {name: tls, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext,
+   common_tls_context: {validation_context_sds_secret_config: {name: roots, sds_config: {ads: {}}}}}}})")
+              .ok());
+  CHECK(bench.store.Build()->clusters.empty());
+  CHECK(bench.store.waiting().size() == 2);
+  CHECK(bench.After(absl::Seconds(16))->clusters.size() == 1);
+}
+
+SCENARIO("a new form that waits leaves the old one in force, with the newest endpoints") {
+  Bench bench;
+  const auto endpoints = [&](int port) {
+    const std::string yaml = absl::Substitute(
+        "{cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+        "{address: 127.0.0.1, port_value: $0}}}}]}]}",
+        port);
+    REQUIRE(
+        bench.Put<envoy::config::endpoint::v3::ClusterLoadAssignment>(Type::kEndpoint, yaml).ok());
+  };
+  const auto address = [](const proxy::Snapshot& snapshot) {
+    REQUIRE(snapshot.clusters.count("c") == 1);
+    REQUIRE(snapshot.clusters.at("c")->hosts.size() == 1);
+    return snapshot.clusters.at("c")->hosts[0].state->address_text;
+  };
+  WHEN("it waits for a secret") {
+    REQUIRE(bench.PutCluster(absl::Substitute(kWaitingEds, "")).ok());
+    endpoints(80);
+    CHECK(address(*bench.store.Build()) == "127.0.0.1:80");
+    REQUIRE(bench
+                .PutCluster(R"({name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}},
+   transport_socket: {name: tls, typed_config: {
+   "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext,
+   common_tls_context: {validation_context_sds_secret_config: {name: roots, sds_config: {ads: {}}}}}}})")
+                .ok());
+    endpoints(81);
+    const auto old = bench.store.Build();
+    CHECK(address(*old) == "127.0.0.1:81");
+    CHECK(old->clusters.at("c")->transports.at(0) == nullptr);
+    const auto over = bench.After(absl::Seconds(16));
+    CHECK(address(*over) == "127.0.0.1:81");
+    REQUIRE(over->clusters.at("c")->transports.at(0) != nullptr);
+    CHECK(over->clusters.at("c")->transports.at(0)->secure());
+  }
+  WHEN("it waits for endpoints") {
+    REQUIRE(bench
+                .PutCluster("{name: c, load_assignment: {cluster_name: c, endpoints: "
+                            "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: "
+                            "127.0.0.1, port_value: 79}}}}]}]}}")
+                .ok());
+    CHECK(address(*bench.store.Build()) == "127.0.0.1:79");
+    REQUIRE(bench.PutCluster(absl::Substitute(kWaitingEds, "")).ok());
+    CHECK(address(*bench.store.Build()) == "127.0.0.1:79");
+    CHECK(bench.store.waiting() == std::vector<std::string>{"cluster c waits for endpoints of c"});
+    endpoints(80);
+    CHECK(address(*bench.store.Build()) == "127.0.0.1:80");
   }
 }
 

@@ -94,7 +94,7 @@ def http_export_is_a_post(traced):
         return ["the request failed"]
     seen = until(lambda: traced.script.seen and traced.script.take(), 10, traced.proxy.log)
     request = seen[0]
-    wanted = {"host": "collector.test", "content-type": "application/x-protobuf", "content-length": str(len(request.body))}
+    wanted = {"host": "collector.test", "x-key": "100%", "content-type": "application/x-protobuf", "content-length": str(len(request.body))}
     problems = [f"{name} is {request.get(name)!r}" for name, value in wanted.items() if request.get(name) != value]
     if request.start != "POST /in/traces?tenant=a HTTP/1.1":
         problems.append(request.start)
