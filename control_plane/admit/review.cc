@@ -237,7 +237,7 @@ void Reviewer::Validate(Parts* parts) {
 
 Answer Reviewer::Review(absl::string_view path, absl::string_view content_type,
                         absl::string_view body) {
-  const auto fail = [&](int code, std::string why) {
+  const auto fail = [&](int code, absl::string_view why) {
     Count("heddle_admission_errors_total", absl::StrCat("code=\"", code, "\""));
     return Answer{.code = code, .body = absl::StrCat(why, "\n")};
   };

@@ -51,7 +51,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> MakeContext(const Certificate& certific
     CertPtr next(PEM_read_bio_X509(chain.get(), nullptr, NoPassword, nullptr));
     if (next == nullptr) break;
     if (SSL_CTX_add0_chain_cert(context.get(), next.get()) != 1) return Wrong("the chain:");
-    next.release();
+    (void)next.release();  // the context has it now
   }
   ERR_clear_error();  // the end of the text
   const BioPtr key_text(

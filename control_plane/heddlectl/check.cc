@@ -36,12 +36,12 @@ class Report {
  public:
   explicit Report(Terminal& terminal) : terminal_(terminal) {}
 
-  void Ok(absl::string_view what, std::string found) { Line(Level::kOk, what, found, ""); }
-  void Warning(absl::string_view what, std::string found, std::string remedy) {
+  void Ok(absl::string_view what, const std::string& found) { Line(Level::kOk, what, found, ""); }
+  void Warning(absl::string_view what, const std::string& found, const std::string& remedy) {
     ++warnings_;
     Line(Level::kWarning, what, found, remedy);
   }
-  void Error(absl::string_view what, std::string found, std::string remedy) {
+  void Error(absl::string_view what, const std::string& found, const std::string& remedy) {
     ++errors_;
     Line(Level::kError, what, found, remedy);
   }

@@ -71,6 +71,7 @@ absl::StatusOr<Child> Spawn(const std::vector<std::string>& words) {
   HEDDLE_ASSIGN_OR_RETURN(Pipe out, MakePipe());
   HEDDLE_ASSIGN_OR_RETURN(Pipe err, MakePipe());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   const pid_t pid = fork();

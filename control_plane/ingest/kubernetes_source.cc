@@ -193,6 +193,7 @@ void Cluster::Tell(const std::string& file, Change change) {
 std::vector<std::string> Cluster::Waiting() const {
   absl::MutexLock lock(&mutex_);
   std::vector<std::string> out;
+  out.reserve(waiting_.size());
   for (const auto& [plural, why] : waiting_) out.push_back(plural);
   return out;
 }

@@ -109,7 +109,7 @@ class SchemaChecker {
   }
 
  private:
-  void Wrong(const std::string& path, std::string why) {
+  void Wrong(const std::string& path, absl::string_view why) {
     wrong_.push_back(absl::StrCat(path.empty() ? "values" : path, ": ", why));
   }
 

@@ -279,8 +279,8 @@ Client::Id Client::Engine::Begin(std::unique_ptr<Transfer> transfer) {
   SetUp(raw);
   transfers_.emplace(raw->id, std::move(transfer));
   active_.store(transfers_.size(), std::memory_order_relaxed);
-  const CURLMcode code = curl_multi_add_handle(multi_.get(), raw->easy.get());
-  HEDDLE_CHECK(code == CURLM_OK) << curl_multi_strerror(code);
+  HEDDLE_CHECK(curl_multi_add_handle(multi_.get(), raw->easy.get()) == CURLM_OK)
+      << "curl_multi_add_handle";
   return raw->id;
 }
 

@@ -36,7 +36,7 @@ void Informer::Proceed() {
   switch (ask.kind) {
     case Reflector::Ask::Kind::kList:
       client_.Send({.path = ask.path, .timeout = absl::Minutes(1)},
-                   [self](absl::StatusOr<std::string> body) {
+                   [self](const absl::StatusOr<std::string>& body) {
                      if (*self == nullptr) return;
                      (*self)->reflector_.OnPage(body);
                      (*self)->Proceed();

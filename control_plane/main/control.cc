@@ -305,12 +305,10 @@ absl::Status Control::Parts::StartHealth() {
       health,
       status::HttpServer::Start(options.health_address, [this](const status::HttpRequest& request) {
         status::HttpReply reply;
-        if (request.path == "/livez") {
-          reply.body = "ok\n";
-        } else if (request.path != "/readyz") {
+        if (request.path != "/livez" && request.path != "/readyz") {
           reply.code = 404;
           reply.body = "/livez, /readyz\n";
-        } else if (hub->world() != nullptr) {
+        } else if (request.path == "/livez" || hub->world() != nullptr) {
           reply.body = "ok\n";
         } else {
           reply.code = 503;

@@ -82,7 +82,7 @@ struct BundleKeeper {
                          .content_type = kube::kJsonPatch,
                          .timeout = absl::Seconds(5),
                          .max_bytes = 1 << 20},
-                        [keeper](absl::StatusOr<std::string> answer) {
+                        [keeper](const absl::StatusOr<std::string>& answer) {
                           if (answer.ok())
                             HEDDLE_LOG(kInfo, "webhook") << keeper->path << ": the caBundle is set";
                           keeper->Done(answer.status());
