@@ -40,15 +40,29 @@ void Merge::Remove(absl::string_view name) {
   }
 }
 
-model::BuildResult Merge::Build(const Files& changes) const {
-  Files all = adopted_;
-  for (const auto& [name, file] : changes) all[name] = file;
-  std::vector<model::Object> objects;
-  for (const auto& [name, file] : all) {
-    if (file == nullptr) continue;
-    objects.insert(objects.end(), file->objects.begin(), file->objects.end());
+std::vector<const model::Object*> Merge::adopted() const {
+  std::vector<const model::Object*> out;
+  for (const auto& [name, file] : adopted_)
+    for (const model::Object& one : file->objects) out.push_back(&one);
+  return out;
+}
+
+model::BuildResult Merge::Build(const Files& changes) {
+  std::vector<const model::Object*> objects;
+  objects.reserve(adopted_.size() + changes.size());
+  const auto add = [&](const File& file) {
+    if (file != nullptr)
+      for (const model::Object& one : file->objects) objects.push_back(&one);
+  };
+  // Both are in the order of the names.
+  auto change = changes.begin();
+  for (const auto& [name, file] : adopted_) {
+    for (; change != changes.end() && change->first < name; ++change) add(change->second);
+    const bool changed = change != changes.end() && change->first == name;
+    add(changed ? (change++)->second : file);
   }
-  return model::BuildWorld(objects, options_);
+  for (; change != changes.end(); ++change) add(change->second);
+  return model::BuildWorld(objects, options_, &memory_);
 }
 
 void Merge::Adopt(const Files& changes, model::BuildResult result) {

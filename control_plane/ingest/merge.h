@@ -36,17 +36,22 @@ class Merge {
   // Null before the first Apply.
   const std::shared_ptr<const model::World>& world() const { return world_; }
   const std::vector<model::Problem>& problems() const { return problems_; }
+  // The objects that the world is made of.
+  std::vector<const model::Object*> adopted() const;
+  // What the last Apply made anew.
+  model::BuildMemory::Stats made() const { return memory_.stats(); }
 
  private:
   using File = std::shared_ptr<const ParsedFile>;  // null: gone
   using Files = std::map<std::string, File>;
 
-  model::BuildResult Build(const Files& changes) const;
+  model::BuildResult Build(const Files& changes);
   void Adopt(const Files& changes, model::BuildResult result);
   bool TryWithoutBroken(std::vector<model::Problem>* found);
   void TryOneByOne(std::vector<model::Problem>* found);
 
   const model::WorldOptions options_;
+  model::BuildMemory memory_;
   Files adopted_;
   Files pending_;
   std::shared_ptr<const model::World> world_;

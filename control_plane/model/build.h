@@ -2,8 +2,12 @@
 //
 //   BuildResult result = BuildWorld(objects, {.trust_domain = "cluster.local"});
 //   if (result.world != nullptr) serve(result.world);
+//
+// With a BuildMemory a build makes anew only the parts whose inputs differ from the last one's, and
+// shares the rest with the World before; what comes out is the same.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,6 +36,7 @@ enum class Kind {
   kGrpcRoute,
   kReferenceGrant,
 };
+inline constexpr size_t kKinds = 10;
 
 // What the document says: "HTTPRoute".
 absl::string_view KindName(Kind kind);
@@ -43,8 +48,9 @@ struct Object {
   // The 1-based line of a field path such as "spec.rules[0].name", or of its nearest parent that is
   // there; 0: not known. Called for problems only.
   std::function<int(absl::string_view path)> line_of;
-  std::shared_ptr<const google::protobuf::Message> body;  // heddle.v1.<KindName>
-  std::optional<Digest> digest = {};                      // of the body; unset: computed
+  // heddle.v1.<KindName>. One body is of one object for all its life, and never changes.
+  std::shared_ptr<const google::protobuf::Message> body;
+  std::optional<Digest> digest = {};  // of the body; unset: computed
 };
 
 struct WorldOptions {
@@ -66,6 +72,32 @@ struct BuildResult {
 // Of the message's deterministic bytes: equal messages, equal digests.
 Digest DigestOf(const google::protobuf::Message& message);
 
+struct Memory;
+// What the last build came to. Of builds with the same WorldOptions, one after the other.
+class BuildMemory {
+ public:
+  BuildMemory();
+  BuildMemory(BuildMemory&&) noexcept;
+  BuildMemory& operator=(BuildMemory&&) noexcept;
+  ~BuildMemory();
+
+  // How many the last build made anew.
+  struct Stats {
+    size_t readings = 0;
+    size_t services = 0;
+    size_t workloads = 0;
+  };
+  Stats stats() const;
+
+ private:
+  friend BuildResult BuildWorld(const std::vector<const Object*>& objects,
+                                const WorldOptions& options, BuildMemory* memory);
+  std::unique_ptr<Memory> memory_;
+};
+
 BuildResult BuildWorld(const std::vector<Object>& objects, const WorldOptions& options);
+// `memory` may be null.
+BuildResult BuildWorld(const std::vector<const Object*>& objects, const WorldOptions& options,
+                       BuildMemory* memory);
 
 }  // namespace heddle::model

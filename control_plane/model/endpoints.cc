@@ -2,6 +2,7 @@
 // Workloads that its selector selects.
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "control_plane/model/builder.h"
@@ -30,12 +31,6 @@ bool HasSidecarOn(const Workload& workload, uint16_t port) {
   return workload.sidecar && workload.MtlsOf(port) != MtlsMode::kDisable;
 }
 
-WorkloadPort* PortOf(Workload* workload, uint16_t number) {
-  for (WorkloadPort& one : workload->ports)
-    if (one.port == number) return &one;
-  return nullptr;
-}
-
 // Ready ones; where there are none, those that still serve while they terminate, as kube-proxy
 // does.
 std::vector<const SliceEndpoint*> Usable(const std::vector<const SliceParts*>& slices,
@@ -58,52 +53,47 @@ std::vector<const SliceEndpoint*> Usable(const std::vector<const SliceParts*>& s
 
 }  // namespace
 
-void Builder::IndexWorkloads() {
-  for (auto& [key, entry] : workloads_) {
-    by_address_.emplace(entry.parts.address, &entry.parts);
-    for (const auto& [label, value] : entry.parts.labels)
-      by_label_[LabelKey(key.ns, label, value)].push_back(&entry.parts);
+const Workload* Builder::WorkloadOf(const SliceEndpoint& endpoint, const std::string& ns) {
+  if (!endpoint.pod.empty()) {
+    const Key key{ns, endpoint.pod};
+    const auto at = std::lower_bound(
+        workload_parts_.begin(), workload_parts_.end(), key,
+        [](const WorkloadPart& part, const Key& to) { return part.base->key < to; });
+    return at != workload_parts_.end() && at->base->key == key ? at->base.get() : nullptr;
   }
-  for (const auto& [key, entry] : slices_)
-    if (!entry.parts.service.name.empty()) slices_of_[entry.parts.service].push_back(&entry.parts);
+  if (by_address_.empty())
+    for (const WorkloadPart& one : workload_parts_)
+      by_address_.try_emplace(one.base->address, one.base.get());
+  const auto at = by_address_.find(endpoint.address);
+  return at == by_address_.end() ? nullptr : at->second;
 }
 
 // That both ends speak the same. In a live cluster the Service says what its pods' ports speak.
-void Builder::CheckSpoken(const Entry<ServiceParts>& entry, size_t index, Workload* workload,
-                          uint16_t number) {
-  const ServicePort& port = entry.parts.service.ports[index];
+void Builder::CheckSpoken(const ServiceEntry& entry, size_t index, const Workload& workload,
+                          uint16_t number, ServicePart* out) {
+  if (options_.live) {
+    out->claims.push_back({.workload = &workload, .port = number, .index = index});
+    return;
+  }
+  const ServicePort& port = entry.parts->service.ports[index];
+  const WorkloadPort* const there = workload.FindPort(number);
+  if (there == nullptr || !workload.sidecar || !IsHttp(port.protocol) || IsHttp(there->protocol))
+    return;
   const Path root;
   const Path spec = root.Field("spec");
   const Path ports = spec.Field("ports");
-  WorkloadPort* there = PortOf(workload, number);
-  if (options_.live) {
-    if (there == nullptr)
-      there = &workload->ports.emplace_back(WorkloadPort{.name = {}, .port = number});
-    const auto [it, fresh] = spoken_.try_emplace({workload->key, number}, entry.parts.service.key);
-    if (fresh) {
-      there->protocol = port.protocol;
-    } else if (there->protocol != port.protocol) {
-      Checker(*entry.object, entry.parts.service.key, &problems_)
-          .Warning(ports.Index(index),
-                   absl::StrCat("another protocol than Service ", it->second.ToString(),
-                                " says for port ", number, " of Workload ",
-                                workload->key.ToString(), ": that one holds there"));
-    }
-    return;
-  }
-  if (there != nullptr && workload->sidecar && IsHttp(port.protocol) && !IsHttp(there->protocol))
-    Checker(*entry.object, entry.parts.service.key, &problems_)
-        .Error(ports.Index(index), absl::StrCat("speaks HTTP, but port ", number, " of Workload ",
-                                                workload->key.ToString(), " is TCP"));
+  Checker(*entry.object, entry.parts->service.key, &out->problems)
+      .Error(ports.Index(index), absl::StrCat("speaks HTTP, but port ", number, " of Workload ",
+                                              workload.key.ToString(), " is TCP"));
 }
 
-void Builder::FromSlices(const Entry<ServiceParts>& entry, size_t index, Service* service) {
+void Builder::FromSlices(const ServiceEntry& entry, const ServiceWork& work, size_t index,
+                         ServicePart* out, Service* service) {
   ServicePort& port = service->ports[index];
-  const std::vector<const SliceParts*>& all = slices_of_[service->key];
   std::vector<const SliceParts*> slices;
-  for (const bool v6 : {entry.parts.v6, !entry.parts.v6}) {
-    for (const SliceParts* one : all)
-      if (one->v6 == v6) slices.push_back(one);
+  for (const bool v6 : {entry.parts->v6, !entry.parts->v6}) {
+    for (const Entry<SliceParts>* one : work.slices)
+      if (one->parts->v6 == v6) slices.push_back(one->parts);
     if (!slices.empty()) break;
   }
   std::vector<uint16_t> numbers, port_of;
@@ -120,15 +110,8 @@ void Builder::FromSlices(const Entry<ServiceParts>& entry, size_t index, Service
     to.address = from.address;
     to.port = port_of[i];
     to.locality.zone = from.zone;
-    Workload* workload = nullptr;
-    if (const auto it = workloads_.find({service->key.ns, from.pod}); it != workloads_.end()) {
-      workload = &it->second.parts;
-    } else if (const auto at = by_address_.find(from.address);
-               from.pod.empty() && at != by_address_.end()) {
-      workload = at->second;
-    }
-    if (workload != nullptr) {
-      CheckSpoken(entry, index, workload, to.port);
+    if (const Workload* const workload = WorkloadOf(from, service->key.ns)) {
+      CheckSpoken(entry, index, *workload, to.port, out);
       to.weight = workload->weight;
       to.workload = workload->key;
       to.service_account = workload->service_account;
@@ -139,17 +122,23 @@ void Builder::FromSlices(const Entry<ServiceParts>& entry, size_t index, Service
   }
 }
 
-void Builder::FromSelector(const Entry<ServiceParts>& entry, size_t index, Service* service) {
+void Builder::FromSelector(const ServiceEntry& entry, size_t index, ServicePart* out,
+                           Service* service) {
   const Path root;
   const Path spec = root.Field("spec");
   const Path ports = spec.Field("ports");
   const Path at = ports.Index(index);
-  Checker check(*entry.object, service->key, &problems_);
+  if (by_label_.empty())
+    for (const WorkloadPart& one : workload_parts_)
+      for (const auto& [label, value] : one.base->labels)
+        by_label_[LabelKey(one.base->key.ns, label, value)].push_back(one.base.get());
+  Checker check(*entry.object, service->key, &out->problems);
   ServicePort& port = service->ports[index];
-  const TargetPort& target = entry.parts.targets[index];
-  const auto& first = *entry.parts.selector.begin();
-  for (Workload* workload : by_label_[LabelKey(service->key.ns, first.first, first.second)]) {
-    if (!SelectorMatches(entry.parts.selector, workload->labels)) continue;
+  const std::map<std::string, std::string>& selector = entry.parts->selector;
+  const TargetPort& target = entry.parts->targets[index];
+  const auto& first = *selector.begin();
+  for (const Workload* workload : by_label_[LabelKey(service->key.ns, first.first, first.second)]) {
+    if (!SelectorMatches(selector, workload->labels)) continue;
     const auto found =
         std::find_if(workload->ports.begin(), workload->ports.end(), [&](const WorkloadPort& one) {
           return target.name.empty() ? one.port == target.number : one.name == target.name;
@@ -162,7 +151,7 @@ void Builder::FromSelector(const Entry<ServiceParts>& entry, size_t index, Servi
       continue;
     }
     const uint16_t number = found->port;
-    CheckSpoken(entry, index, workload, number);
+    CheckSpoken(entry, index, *workload, number, out);
     port.endpoints.push_back({.address = workload->address,
                               .port = number,
                               .weight = workload->weight,
@@ -173,39 +162,140 @@ void Builder::FromSelector(const Entry<ServiceParts>& entry, size_t index, Servi
   }
 }
 
-void Builder::FindEndpoints() {
-  IndexWorkloads();
+bool Builder::Affected(const ServiceEntry& entry, const ServiceWork& work) const {
+  if (changed_.empty()) return false;
+  const auto in_namespace = changed_.find(entry.parts->service.key.ns);
+  if (work.slices.empty()) return !options_.live && in_namespace != changed_.end();
+  for (const Entry<SliceParts>* slice : work.slices) {
+    for (const SliceEndpoint& one : slice->parts->endpoints) {
+      if (one.pod.empty()
+              ? changed_addresses_.contains(one.address)
+              : in_namespace != changed_.end() && in_namespace->second.contains(one.pod))
+        return true;
+    }
+  }
+  return false;
+}
+
+void Builder::ResolveService(const ServiceEntry& entry, const ServiceWork& work, ServicePart* out) {
   const Path root;
   const Path spec = root.Field("spec");
   const Path at = spec.Field("selector");
-  for (auto& [key, entry] : services_) {
-    Service& service = entry.parts.service;
-    const bool sliced = slices_of_.contains(key);
-    // The API server's slices come a moment after the Service; a selector is no stand-in for them.
-    const bool selects = !sliced && !options_.live && !entry.parts.selector.empty();
-    bool any = false;
-    for (size_t i = 0; i < service.ports.size(); ++i) {
-      if (sliced) FromSlices(entry, i, &service);
-      if (selects) FromSelector(entry, i, &service);
-      ServicePort& port = service.ports[i];
-      std::sort(port.endpoints.begin(), port.endpoints.end(), [](const auto& a, const auto& b) {
-        return std::tie(a.address, a.port) < std::tie(b.address, b.port);
-      });
-      // In two slices for a moment, while one takes over from another.
-      port.endpoints.erase(std::unique(port.endpoints.begin(), port.endpoints.end(),
-                                       [](const Endpoint& a, const Endpoint& b) {
-                                         return a.address == b.address && a.port == b.port;
-                                       }),
-                           port.endpoints.end());
-      port.endpoints_digest = EndpointsDigest(port.endpoints);
-      any = any || !port.endpoints.empty();
-    }
-    if (any || service.ports.empty() || options_.live) continue;
-    Checker check(*entry.object, key, &problems_);
+  auto made = std::make_shared<Service>(entry.parts->service);
+  Service& service = *made;
+  if (work.address_taken) service.cluster_ip.clear();
+  service.routes = work.routes;
+  const bool sliced = !work.slices.empty();
+  // The API server's slices come a moment after the Service; a selector is no stand-in for them.
+  const bool selects = !sliced && !options_.live && !entry.parts->selector.empty();
+  bool any = false;
+  for (size_t i = 0; i < service.ports.size(); ++i) {
+    ServicePort& port = service.ports[i];
+    port.backend = mesh_.defaults;
+    for (const BackendPolicyBody* policy : work.policies)
+      if (policy->target.port_name.empty() || policy->target.port_name == port.name)
+        port.backend = policy->settings;
+    if (sliced) FromSlices(entry, work, i, out, &service);
+    if (selects) FromSelector(entry, i, out, &service);
+    std::sort(port.endpoints.begin(), port.endpoints.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.address, a.port) < std::tie(b.address, b.port);
+    });
+    // In two slices for a moment, while one takes over from another.
+    port.endpoints.erase(std::unique(port.endpoints.begin(), port.endpoints.end(),
+                                     [](const Endpoint& a, const Endpoint& b) {
+                                       return a.address == b.address && a.port == b.port;
+                                     }),
+                         port.endpoints.end());
+    port.endpoints_digest = EndpointsDigest(port.endpoints);
+    any = any || !port.endpoints.empty();
+  }
+  if (!any && !service.ports.empty() && !options_.live) {
+    Checker check(*entry.object, service.key, &out->problems);
     if (!sliced && !selects)
       check.Error(at, "required: no EndpointSlice is for this service");
     else if (!sliced)
       check.Warning(at, "no Workload is behind this service");
+  }
+  service.digest = work.digest.Done();
+  out->service = std::move(made);
+  ++memory_.stats.services;
+}
+
+void Builder::FindEndpoints() {
+  for (const Entry<SliceParts>& entry : slices_)
+    if (const ServiceEntry* const service = FindService(entry.parts->service))
+      work_[IndexOf(*service)].slices.push_back(&entry);
+  const auto touch = [this](const ServicePart& part) {
+    for (const Claim& claim : part.claims) touched_.insert(claim.workload);
+  };
+  Former<ServicePart> former(std::move(memory_.services));
+  service_parts_.reserve(services_.size());
+  for (const ServiceEntry& entry : services_) {
+    const ServiceWork& work = work_[IndexOf(entry)];
+    Digest::Builder inputs;
+    inputs.Add(entry.reading->id).Add(work.digest.Done());
+    for (const Entry<SliceParts>* slice : work.slices) inputs.Add(slice->reading->id);
+    const Digest all = inputs.Done();
+    ServicePart& part = service_parts_.emplace_back();
+    ServicePart* const before = former.Find(entry.parts->service.key, touch);
+    if (before != nullptr && before->inputs == all && !Affected(entry, work)) {
+      part = std::move(*before);
+    } else {
+      if (before != nullptr) touch(*before);
+      part.inputs = all;
+      ResolveService(entry, work, &part);
+      touch(part);
+    }
+    problems_.insert(problems_.end(), part.problems.begin(), part.problems.end());
+  }
+  former.End(touch);
+}
+
+// What Services say of the ports of Workloads; of two that disagree the first by name holds.
+void Builder::ApplyClaims() {
+  struct Said {
+    size_t service = 0;
+    const Claim* claim = nullptr;
+  };
+  absl::flat_hash_map<const Workload*, std::vector<Said>> said;
+  for (const WorkloadPart& one : workload_parts_)
+    if (one.full == nullptr) touched_.insert(one.base.get());
+  if (!touched_.empty())
+    for (size_t i = 0; i < service_parts_.size(); ++i)
+      for (const Claim& claim : service_parts_[i].claims)
+        if (touched_.contains(claim.workload)) said[claim.workload].push_back({i, &claim});
+  const Path root;
+  const Path spec = root.Field("spec");
+  const Path ports = spec.Field("ports");
+  for (WorkloadPart& part : workload_parts_) {
+    if (touched_.contains(part.base.get())) {
+      part.full = part.base;
+      part.spoken_problems.clear();
+      std::shared_ptr<Workload> made;
+      std::map<uint16_t, const Key*> by;
+      for (const Said& one : said[part.base.get()]) {
+        if (made == nullptr) part.full = made = std::make_shared<Workload>(*part.base);
+        const ServiceEntry& entry = services_[one.service];
+        const Service& service = entry.parts->service;
+        const Protocol protocol = service.ports[one.claim->index].protocol;
+        const uint16_t number = one.claim->port;
+        auto there = std::find_if(made->ports.begin(), made->ports.end(),
+                                  [&](const WorkloadPort& port) { return port.port == number; });
+        if (there == made->ports.end())
+          there = made->ports.insert(there, WorkloadPort{.name = {}, .port = number});
+        const auto [it, fresh] = by.try_emplace(number, &service.key);
+        if (fresh) {
+          there->protocol = protocol;
+        } else if (there->protocol != protocol) {
+          Checker(*entry.object, service.key, &part.spoken_problems)
+              .Warning(ports.Index(one.claim->index),
+                       absl::StrCat("another protocol than Service ", it->second->ToString(),
+                                    " says for port ", number, " of Workload ",
+                                    part.base->key.ToString(), ": that one holds there"));
+        }
+      }
+    }
+    problems_.insert(problems_.end(), part.spoken_problems.begin(), part.spoken_problems.end());
   }
 }
 

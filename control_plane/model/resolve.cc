@@ -1,12 +1,12 @@
 // The second half of building a World: what refers to what.
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control_plane/model/builder.h"
-#include "heddle/v1/backend_policy.pb.h"
 
 namespace heddle::model {
 namespace {
@@ -23,27 +23,38 @@ bool PatternSelects(const std::string& pattern, const std::string& own_ns, const
 
 }  // namespace
 
+const Builder::ServiceEntry* Builder::FindService(const Key& key) const {
+  const auto at = std::lower_bound(
+      services_.begin(), services_.end(), key,
+      [](const ServiceEntry& entry, const Key& to) { return entry.parts->service.key < to; });
+  return at != services_.end() && at->parts->service.key == key ? &*at : nullptr;
+}
+
 void Builder::CheckAddresses() {
-  std::map<std::string, Key> workloads, services;
-  for (const auto& [key, entry] : workloads_) {
-    const auto [it, fresh] = workloads.try_emplace(entry.parts.address, key);
+  work_.resize(services_.size());
+  absl::flat_hash_map<absl::string_view, const Key*> workloads, services;
+  for (const Entry<Workload>& entry : workloads_) {
     // A pod may have the address of one that is gone already, whose deletion is yet to be told.
-    if (fresh || options_.live) continue;
-    const Path root;
-    Checker(*entry.object, key, &problems_)
-        .Error(root.Field("spec").Field("address"),
-               absl::StrCat(it->first, " is the address of Workload ", it->second.ToString()));
-  }
-  for (auto& [key, entry] : services_) {
-    std::string& ip = entry.parts.service.cluster_ip;
-    if (ip.empty()) continue;
-    const auto [it, fresh] = services.try_emplace(ip, key);
+    if (options_.live) break;
+    const Workload& workload = *entry.parts;
+    const auto [it, fresh] = workloads.try_emplace(workload.address, &workload.key);
     if (fresh) continue;
     const Path root;
-    Checker(*entry.object, key, &problems_)
+    Checker(*entry.object, workload.key, &problems_)
+        .Error(root.Field("spec").Field("address"),
+               absl::StrCat(it->first, " is the address of Workload ", it->second->ToString()));
+  }
+  for (const ServiceEntry& entry : services_) {
+    const Service& service = entry.parts->service;
+    if (service.cluster_ip.empty()) continue;
+    const auto [it, fresh] = services.try_emplace(service.cluster_ip, &service.key);
+    if (fresh) continue;
+    const Path root;
+    Checker(*entry.object, service.key, &problems_)
         .Reference(root.Field("spec").Field("clusterIP"), dangling(), "Conflicted",
-                   absl::StrCat(ip, " is the address of Service ", it->second.ToString()));
-    ip.clear();
+                   absl::StrCat(service.cluster_ip, " is the address of Service ",
+                                it->second->ToString()));
+    work_[IndexOf(entry)].address_taken = true;
   }
 }
 
@@ -56,7 +67,7 @@ void Builder::CheckEgressNames(const WorkloadSettings& settings, const std::stri
     if (pattern.back() == '*' || (own && ns.empty())) continue;
     const Key key{own ? ns : pattern.substr(0, pattern.find('/')),
                   pattern.substr(pattern.find('/') + 1)};
-    if (services_.contains(key)) continue;
+    if (FindService(key) != nullptr) continue;
     const Path root;
     check.Reference(root.Field("spec").Field("egress").Field("services").Index(i), dangling(),
                     "TargetNotFound", absl::StrCat("no such Service: ", key.ToString()));
@@ -68,16 +79,16 @@ std::shared_ptr<const EgressSet> Builder::ResolveEgress(const std::vector<std::s
                                                         bool allow_unlisted) {
   const std::string key =
       absl::StrCat(ns, allow_unlisted ? "\n+\n" : "\n-\n", absl::StrJoin(patterns, "\n"));
-  std::shared_ptr<const EgressSet>& slot = egress_sets_[key];
+  std::shared_ptr<const EgressSet>& slot = memory_.egress[key];
   if (slot != nullptr) return slot;
   auto set = std::make_shared<EgressSet>();
   set->allow_unlisted = allow_unlisted;
   Digest::Builder digest;
   digest.Add(allow_unlisted);
-  for (const auto& [service, entry] : services_) {
-    if (std::any_of(patterns.begin(), patterns.end(), [&, &service = service](const auto& one) {
-          return PatternSelects(one, ns, service);
-        })) {
+  for (const ServiceEntry& entry : services_) {
+    const Key& service = entry.parts->service.key;
+    if (std::any_of(patterns.begin(), patterns.end(),
+                    [&](const auto& one) { return PatternSelects(one, ns, service); })) {
       set->services.push_back(service);
       digest.Add(service.ns).Add(service.name);
     }
@@ -87,104 +98,146 @@ std::shared_ptr<const EgressSet> Builder::ResolveEgress(const std::vector<std::s
   return slot;
 }
 
+void Builder::ResolveWorkload(const Entry<Workload>& entry, WorkloadPart* out) {
+  auto made = std::make_shared<Workload>(*entry.parts);
+  Workload& workload = *made;
+  const Key& key = workload.key;
+  // [0]: policies with a selector; [1]: of the whole namespace; [2]: of the mesh.
+  std::array<const WorkloadSettings*, 3> levels = {nullptr, nullptr, &mesh_.settings};
+  std::array<const Key*, 2> from = {nullptr, nullptr};
+  for (const Entry<WorkloadPolicyParts>& policy : workload_policies_) {
+    const WorkloadPolicyParts& parts = *policy.parts;
+    if (parts.key.ns != key.ns || !SelectorMatches(parts.selector, workload.labels)) continue;
+    const size_t level = parts.selector.empty() ? 1 : 0;
+    if (levels[level] == nullptr) {
+      levels[level] = &parts.settings;
+      from[level] = &parts.key;
+      continue;
+    }
+    const Path root;
+    Checker(*policy.object, parts.key, &out->problems)
+        .Reference(root.Field("spec").Field("selector"), dangling(), "Conflicted",
+                   absl::StrCat("selects Workload ", key.ToString(), ", as WorkloadPolicy ",
+                                from[level]->ToString(), " does"));
+  }
+  static const auto& everything = *new std::vector<std::string>{"*/*"};
+  const std::vector<std::string>* egress = &everything;
+  bool allow_unlisted = true;
+  for (int level = 2; level >= 0; --level) {
+    const WorkloadSettings* settings = levels[static_cast<size_t>(level)];
+    if (settings == nullptr) continue;
+    workload.mtls = settings->mtls.value_or(workload.mtls);
+    for (const auto& [port, mode] : settings->port_mtls) workload.port_mtls[port] = mode;
+    if (settings->egress.has_value()) egress = &*settings->egress;
+    allow_unlisted = settings->allow_unlisted.value_or(allow_unlisted);
+  }
+  workload.egress = ResolveEgress(*egress, key.ns, allow_unlisted);
+  out->reading = entry.reading->id;
+  out->base = std::move(made);
+  ++memory_.stats.workloads;
+}
+
+void Builder::WorkloadChanged(const Workload& workload) {
+  changed_[workload.key.ns].insert(workload.key.name);
+  changed_addresses_.insert(workload.address);
+}
+
 void Builder::ApplyWorkloadPolicies() {
-  for (const auto& [key, entry] : workload_policies_) {
-    Checker check(*entry.object, key, &problems_);
-    CheckEgressNames(entry.parts.settings, key.ns, check);
+  Digest::Builder context, names;
+  context.Add(mesh_.mesh.digest);
+  for (const Entry<WorkloadPolicyParts>& entry : workload_policies_) {
+    Checker check(*entry.object, entry.parts->key, &problems_);
+    CheckEgressNames(entry.parts->settings, entry.parts->key.ns, check);
+    context.Add(entry.reading->id);
   }
   if (mesh_object_ != nullptr) {
     Checker check(*mesh_object_, &problems_);
     CheckEgressNames(mesh_.settings, "", check);
   }
-  const std::vector<std::string> everything = {"*/*"};
-  for (auto& [key, entry] : workloads_) {
-    Workload& workload = entry.parts;
-    // [0]: policies with a selector; [1]: of the whole namespace; [2]: of the mesh.
-    std::array<const WorkloadSettings*, 3> levels = {nullptr, nullptr, &mesh_.settings};
-    std::array<const Key*, 2> from = {nullptr, nullptr};
-    for (const auto& [name, policy] : workload_policies_) {
-      if (name.ns != key.ns || !SelectorMatches(policy.parts.selector, workload.labels)) continue;
-      const size_t level = policy.parts.selector.empty() ? 1 : 0;
-      if (levels[level] == nullptr) {
-        levels[level] = &policy.parts.settings;
-        from[level] = &name;
-        continue;
-      }
-      const Path root;
-      Checker(*policy.object, name, &problems_)
-          .Reference(root.Field("spec").Field("selector"), dangling(), "Conflicted",
-                     absl::StrCat("selects Workload ", key.ToString(), ", as WorkloadPolicy ",
-                                  from[level]->ToString(), " does"));
+  for (const ServiceEntry& entry : services_)
+    names.Add(entry.parts->service.key.ns).Add(entry.parts->service.key.name);
+  const Digest there = names.Done();
+  context.Add(there);
+  if (memory_.services_there != there) memory_.egress.clear();
+  memory_.services_there = there;
+  const Digest all = context.Done();
+
+  Former<WorkloadPart> former(std::move(memory_.workloads));
+  const auto gone = [this](const WorkloadPart& part) { WorkloadChanged(*part.base); };
+  workload_parts_.reserve(workloads_.size());
+  for (const Entry<Workload>& entry : workloads_) {
+    WorkloadPart& part = workload_parts_.emplace_back();
+    WorkloadPart* const before = former.Find(entry.parts->key, gone);
+    if (before != nullptr && before->reading == entry.reading->id && before->context == all) {
+      part = std::move(*before);
+    } else {
+      if (before != nullptr) WorkloadChanged(*before->base);
+      ResolveWorkload(entry, &part);
+      part.context = all;
+      WorkloadChanged(*part.base);
     }
-    const std::vector<std::string>* egress = &everything;
-    bool allow_unlisted = true;
-    for (int level = 2; level >= 0; --level) {
-      const WorkloadSettings* settings = levels[static_cast<size_t>(level)];
-      if (settings == nullptr) continue;
-      workload.mtls = settings->mtls.value_or(workload.mtls);
-      for (const auto& [port, mode] : settings->port_mtls) workload.port_mtls[port] = mode;
-      if (settings->egress.has_value()) egress = &*settings->egress;
-      allow_unlisted = settings->allow_unlisted.value_or(allow_unlisted);
-    }
-    workload.egress = ResolveEgress(*egress, key.ns, allow_unlisted);
+    problems_.insert(problems_.end(), part.problems.begin(), part.problems.end());
   }
+  former.End(gone);
+  for (auto at = memory_.egress.begin(); at != memory_.egress.end();)
+    at = at->second.use_count() == 1 ? memory_.egress.erase(at) : std::next(at);
 }
 
-void Builder::ApplyBackendPolicy(const Key& key, const BackendPolicyEntry& policy,
+void Builder::ApplyBackendPolicy(const Entry<BackendPolicyBody>& policy,
                                  std::map<std::pair<Key, std::string>, Key>* taken) {
-  Checker check(*policy.object, key, &problems_);
-  BackendSettings settings = mesh_.defaults;
-  ReadBackendPolicy(static_cast<const v1::BackendPolicy&>(*policy.object->body), check, &settings);
-  if (policy.target.service.name.empty()) return;
+  const BackendPolicyParts& target = policy.parts->target;
+  Checker check(*policy.object, policy.parts->key, &problems_);
+  if (target.service.name.empty()) return;
   const Path root;
   const Path spec = root.Field("spec");
   const Path at = spec.Field("targetRef");
-  const auto service = services_.find(policy.target.service);
-  if (service == services_.end())
+  const ServiceEntry* const service = FindService(target.service);
+  if (service == nullptr)
     return check.Reference(at.Field("name"), dangling(), "TargetNotFound",
-                           absl::StrCat("no such Service: ", policy.target.service.ToString()));
+                           absl::StrCat("no such Service: ", target.service.ToString()));
   const auto [it, fresh] =
-      taken->try_emplace({policy.target.service, policy.target.port_name}, key);
+      taken->try_emplace({target.service, target.port_name}, policy.parts->key);
   if (!fresh)
     return check.Reference(
         at, dangling(), "Conflicted",
         absl::StrCat("BackendPolicy ", it->second.ToString(), " is attached to the same target"));
-  bool found = false;
-  for (ServicePort& port : service->second.parts.service.ports) {
-    if (!policy.target.port_name.empty() && port.name != policy.target.port_name) continue;
-    port.backend = settings;
-    found = true;
-  }
+  const std::vector<ServicePort>& ports = service->parts->service.ports;
+  const bool found = target.port_name.empty()
+                         ? !ports.empty()
+                         : std::any_of(ports.begin(), ports.end(), [&](const ServicePort& port) {
+                             return port.name == target.port_name;
+                           });
   if (!found)
     return check.Reference(at.Field("sectionName"), dangling(), "TargetNotFound",
-                           absl::StrCat("Service ", policy.target.service.ToString(),
-                                        " has no port named \"", policy.target.port_name, "\""));
-  service_digests_[policy.target.service]
-      .Add("policy")
-      .Add(policy.body)
-      .Add(policy.target.port_name);
+                           absl::StrCat("Service ", target.service.ToString(),
+                                        " has no port named \"", target.port_name, "\""));
+  ServiceWork& work = work_[IndexOf(*service)];
+  work.policies.push_back(policy.parts);
+  work.digest.Add("policy").Add(policy.reading->digest).Add(target.port_name);
 }
 
 void Builder::ApplyBackendPolicies() {
-  for (auto& [key, entry] : services_) {
-    service_digests_[key].Add(key.ns).Add(key.name).Add(entry.body).Add(mesh_.mesh.digest);
-    for (ServicePort& port : entry.parts.service.ports) port.backend = mesh_.defaults;
+  for (const ServiceEntry& entry : services_) {
+    const Key& key = entry.parts->service.key;
+    ServiceWork& work = work_[IndexOf(entry)];
+    work.digest.Add(key.ns).Add(key.name).Add(entry.reading->digest).Add(mesh_.mesh.digest);
+    if (work.address_taken) work.digest.Add("address taken");
   }
   // Those for a whole service first: those for a port replace them there.
   std::map<std::pair<Key, std::string>, Key> taken;
-  for (const auto& [key, policy] : backend_policies_)
-    if (policy.target.port_name.empty()) ApplyBackendPolicy(key, policy, &taken);
-  for (const auto& [key, policy] : backend_policies_)
-    if (!policy.target.port_name.empty()) ApplyBackendPolicy(key, policy, &taken);
+  for (const Entry<BackendPolicyBody>& policy : backend_policies_)
+    if (policy.parts->target.port_name.empty()) ApplyBackendPolicy(policy, &taken);
+  for (const Entry<BackendPolicyBody>& policy : backend_policies_)
+    if (!policy.parts->target.port_name.empty()) ApplyBackendPolicy(policy, &taken);
 }
 
 void Builder::CheckParent(const RouteParent& parent, const Path& at, Checker& check) {
   constexpr char kReason[] = "NoMatchingParent";
-  const auto it = services_.find(parent.service);
-  if (it == services_.end())
+  const ServiceEntry* const found = FindService(parent.service);
+  if (found == nullptr)
     return check.Reference(at.Field("name"), dangling(), kReason,
                            absl::StrCat("no such Service: ", parent.service.ToString()));
-  const Service& service = it->second.parts.service;
+  const Service& service = found->parts->service;
   if (parent.port == 0) {
     if (service.DefaultHttpPort() == nullptr)
       check.Reference(at, dangling(), kReason,
@@ -204,7 +257,7 @@ bool Builder::MayName(const Route& route, const Key& service) const {
          std::any_of(route.parents.begin(), route.parents.end(),
                      [&](const RouteParent& parent) { return parent.service.ns == service.ns; }) ||
          std::any_of(grants_.begin(), grants_.end(),
-                     [&](const auto& grant) { return grant.second.parts.Allows(route, service); });
+                     [&](const auto& grant) { return grant.parts->Allows(route, service); });
 }
 
 bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, const Path& at,
@@ -217,8 +270,8 @@ bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
                                  backend.service.ns, "\""));
     return false;
   }
-  const auto it = services_.find(backend.service);
-  if (it == services_.end()) {
+  const ServiceEntry* const found = FindService(backend.service);
+  if (found == nullptr) {
     check.Reference(at.Field("name"), dangling(), kNotFound,
                     absl::StrCat("no such Service: ", backend.service.ToString()));
     return false;
@@ -228,15 +281,15 @@ bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
   if (backend.port != 0) wanted.insert(backend.port);
   for (const RouteParent& parent : route.parents) {
     if (backend.port != 0) break;
-    const auto service = services_.find(parent.service);
-    if (service == services_.end()) continue;
-    for (const ServicePort& port : service->second.parts.service.ports)
+    const ServiceEntry* const service = FindService(parent.service);
+    if (service == nullptr) continue;
+    for (const ServicePort& port : service->parts->service.ports)
       if (IsHttp(port.protocol) && (parent.port == 0 || parent.port == port.port))
         wanted.insert(port.port);
   }
   bool good = true;
   for (const uint16_t number : wanted) {
-    const ServicePort* port = it->second.parts.service.FindPort(number);
+    const ServicePort* port = found->parts->service.FindPort(number);
     if (port != nullptr && IsHttp(port->protocol)) continue;
     check.Reference(
         at.Field("port"), dangling(), kNotFound,
@@ -247,35 +300,58 @@ bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
 }
 
 void Builder::AttachRoutes() {
+  AttachRoutes(grpc_routes_, &memory_.grpc_routes);
+  AttachRoutes(routes_, &memory_.routes);
+}
+
+void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* parts) {
   const Path root;
   const Path spec = root.Field("spec");
   const Path parents = spec.Field("parentRefs");
   const Path rules = spec.Field("rules");
-  for (const auto& [name, entry] : routes_) {
-    Checker check(*entry.object, name.second, &problems_);
-    Route& route = *entry.parts;
+  const auto gone = [](const RoutePart&) {};
+  Former<RoutePart> former(std::move(*parts));
+  parts->clear();
+  for (const Entry<Route>& entry : routes) {
+    const Route& route = *entry.parts;
+    Checker check(*entry.object, route.key, &problems_);
     for (size_t i = 0; i < route.parents.size(); ++i)
       CheckParent(route.parents[i], parents.Index(i), check);
+    std::vector<bool> invalid;
     Digest::Builder marks;
     for (size_t i = 0; i < route.rules.size(); ++i) {
       const Path rule = rules.Index(i);
       const Path backends = rule.Field("backendRefs");
       for (size_t j = 0; j < route.rules[i].backends.size(); ++j) {
-        RouteBackend& backend = route.rules[i].backends[j];
-        backend.invalid = !CheckBackend(route, backend, backends.Index(j), check);
-        marks.Add(backend.invalid);
+        const bool good = CheckBackend(route, route.rules[i].backends[j], backends.Index(j), check);
+        invalid.push_back(!good);
+        marks.Add(good);
       }
     }
+    std::vector<RouteParent> meant = NarrowParents(route, parents, check);
+    for (const RouteParent& parent : meant)
+      marks.Add(parent.service.ns).Add(parent.service.name).Add(parent.port);
     const Digest marked = marks.Done();
-    std::set<Key> attached;
-    const std::vector<RouteParent> meant = NarrowParents(route, parents, check);
-    for (const RouteParent& parent : meant) {
-      const auto it = services_.find(parent.service);
-      if (!attached.insert(parent.service).second) continue;
-      it->second.parts.service.routes.push_back(entry.parts);
-      service_digests_[parent.service].Add("route").Add(entry.body).Add(marked);
+
+    const Digest inputs = Digest::Builder().Add(entry.reading->id).Add(marked).Done();
+    RoutePart* const before = former.Find(route.key, gone);
+    if (before != nullptr && before->inputs == inputs) {
+      parts->push_back(std::move(*before));
+    } else {
+      auto made = std::make_shared<Route>(route);
+      size_t next = 0;
+      for (RouteRule& rule : made->rules)
+        for (RouteBackend& backend : rule.backends) backend.invalid = invalid[next++];
+      made->parents = std::move(meant);
+      parts->push_back({inputs, std::move(made)});
     }
-    route.parents = meant;
+    std::set<Key> attached;
+    for (const RouteParent& parent : parts->back().route->parents) {
+      if (!attached.insert(parent.service).second) continue;
+      ServiceWork& work = work_[IndexOf(*FindService(parent.service))];
+      work.routes.push_back(parts->back().route);
+      work.digest.Add("route").Add(entry.reading->digest).Add(marked);
+    }
   }
 }
 
@@ -286,10 +362,10 @@ std::vector<RouteParent> Builder::NarrowParents(const Route& route, const Path& 
   std::vector<RouteParent> out;
   for (size_t i = 0; i < route.parents.size(); ++i) {
     const RouteParent& parent = route.parents[i];
-    const auto it = services_.find(parent.service);
-    if (it == services_.end()) continue;
+    const ServiceEntry* const found = FindService(parent.service);
+    if (found == nullptr) continue;
     std::vector<uint16_t> all, http2, left;
-    for (const ServicePort& port : it->second.parts.service.ports) {
+    for (const ServicePort& port : found->parts->service.ports) {
       if (!IsHttp(port.protocol) || (parent.port != 0 && parent.port != port.port)) continue;
       all.push_back(port.port);
       if (port.protocol != Protocol::kHttp) http2.push_back(port.port);

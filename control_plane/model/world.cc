@@ -36,15 +36,9 @@ const ServicePort* Service::DefaultHttpPort() const {
   return first;
 }
 
-const Service* World::FindService(const Key& key) const {
-  const auto it = services.find(key);
-  return it == services.end() ? nullptr : &it->second;
-}
+const Service* World::FindService(const Key& key) const { return services.Find(key); }
 
-const Workload* World::FindWorkload(const Key& key) const {
-  const auto it = workloads.find(key);
-  return it == workloads.end() ? nullptr : &it->second;
-}
+const Workload* World::FindWorkload(const Key& key) const { return workloads.Find(key); }
 
 bool AuthorizationOperation::AsksAboutHttp() const {
   return !hosts.empty() || !not_hosts.empty() || !methods.empty() || !not_methods.empty() ||

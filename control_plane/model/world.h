@@ -4,12 +4,14 @@
 // translation; no protobuf here.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -90,11 +92,70 @@ struct Service {
   Digest digest;
 };
 
+// All parts of one kind, sorted by key. A part never changes, and is shared with the Worlds before
+// and after where nothing it is made from changed. In a loop: `for (const auto& [key, part] :
+// all)`.
+template <typename T>
+class Parts {
+ public:
+  using Ref = std::shared_ptr<const T>;
+
+  class Iterator {
+   public:
+    explicit Iterator(typename std::vector<Ref>::const_iterator at) : at_(at) {}
+    std::pair<const Key&, const T&> operator*() const { return {(*at_)->key, **at_}; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    typename std::vector<Ref>::const_iterator at_;
+  };
+
+  Parts() = default;
+  explicit Parts(std::vector<Ref> sorted) : sorted_(std::move(sorted)) {}
+
+  size_t size() const { return sorted_.size(); }
+  bool empty() const { return sorted_.empty(); }
+  Iterator begin() const { return Iterator(sorted_.begin()); }
+  Iterator end() const { return Iterator(sorted_.end()); }
+
+  // Null: none of that name.
+  Ref Share(const Key& key) const {
+    const auto at = Place(key);
+    return at != sorted_.end() && (*at)->key == key ? *at : nullptr;
+  }
+  const T* Find(const Key& key) const {
+    const auto at = Place(key);
+    return at != sorted_.end() && (*at)->key == key ? at->get() : nullptr;
+  }
+  // For who makes a World by hand.
+  void Put(T part) {
+    auto made = std::make_shared<const T>(std::move(part));
+    const auto at = sorted_.begin() + (Place(made->key) - sorted_.cbegin());
+    if (at != sorted_.end() && (*at)->key == made->key) {
+      *at = std::move(made);
+    } else {
+      sorted_.insert(at, std::move(made));
+    }
+  }
+
+ private:
+  typename std::vector<Ref>::const_iterator Place(const Key& key) const {
+    return std::lower_bound(sorted_.begin(), sorted_.end(), key,
+                            [](const Ref& part, const Key& to) { return part->key < to; });
+  }
+
+  std::vector<Ref> sorted_;
+};
+
 struct World {
   MeshConfig mesh;
-  std::map<Key, Service> services;
-  std::map<Key, Workload> workloads;
-  std::map<Key, AuthorizationPolicy> authorization;
+  Parts<Service> services;
+  Parts<Workload> workloads;
+  Parts<AuthorizationPolicy> authorization;
   Digest digest;  // of everything: equal digests, equal worlds
 
   const Service* FindService(const Key& key) const;    // null: none

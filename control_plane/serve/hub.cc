@@ -72,9 +72,9 @@ absl::StatusOr<Session::Push> Hub::PushFor(const model::Key& workload, const Pee
     for (const translate::ResourceType type : kTranslated) {
       // A set that did not change keeps its address, by which a stream sees that there is nothing
       // to do.
-      std::shared_ptr<const TypeSet> set = TypeSet::Make(snapshot->Of(type));
-      const auto [known, added] =
-          sets_.try_emplace(absl::StrCat(static_cast<int>(type), set->version), set);
+      const std::string& version = snapshot->versions[static_cast<size_t>(type)];
+      const auto [known, added] = sets_.try_emplace(absl::StrCat(static_cast<int>(type), version));
+      if (added) known->second = TypeSet::Make(snapshot->Of(type), version);
       at->second.sets[static_cast<size_t>(ServedType(type))] = known->second;
     }
   }

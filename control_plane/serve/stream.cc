@@ -27,10 +27,29 @@ const ResourceRef* FindIn(const std::vector<ResourceRef>& sorted, absl::string_v
 // Removing these while the client still routes to them would lose requests.
 bool RemovedLast(Type type) { return type == Type::kCluster || type == Type::kEndpoints; }
 
+// Looks up names that come in order, in a list that is sorted by name too: both are walked once,
+// and where they hold the very same resources no name is compared.
+class Beside {
+ public:
+  explicit Beside(const std::vector<ResourceRef>& sorted) : sorted_(sorted) {}
+
+  // Null: none of that name.
+  const ResourceRef* Find(const ResourceRef& resource) {
+    if (next_ < sorted_.size() && sorted_[next_] == resource) return &sorted_[next_++];
+    while (next_ < sorted_.size() && sorted_[next_]->name < resource->name) ++next_;
+    return next_ < sorted_.size() && sorted_[next_]->name == resource->name ? &sorted_[next_++]
+                                                                            : nullptr;
+  }
+
+ private:
+  const std::vector<ResourceRef>& sorted_;
+  size_t next_ = 0;
+};
+
 bool HasGone(const std::vector<ResourceRef>& held, const TypeSet& set) {
-  return std::any_of(held.begin(), held.end(), [&](const ResourceRef& resource) {
-    return set.Find(resource->name) == nullptr;
-  });
+  Beside there(set.resources);
+  return std::any_of(held.begin(), held.end(),
+                     [&](const ResourceRef& resource) { return there.Find(resource) == nullptr; });
 }
 
 }  // namespace
@@ -41,9 +60,9 @@ std::string VersionOf(const std::vector<ResourceRef>& resources) {
   return builder.Done().ToString().substr(0, 16);
 }
 
-std::shared_ptr<const TypeSet> TypeSet::Make(std::vector<ResourceRef> sorted) {
+std::shared_ptr<const TypeSet> TypeSet::Make(std::vector<ResourceRef> sorted, std::string version) {
   auto set = std::make_shared<TypeSet>();
-  set->version = VersionOf(sorted);
+  set->version = version.empty() ? VersionOf(sorted) : std::move(version);
   set->resources = std::move(sorted);
   return set;
 }
@@ -212,8 +231,9 @@ bool Stream::Covers(const View& view) const {
     const bool started = state != types_.end() && state->started;
     if (!started && (HasWildcard(type) || !set.resources.empty())) return false;
     if (!started) continue;
+    Beside held(state->held.sorted());
     for (const ResourceRef& resource : set.resources)
-      if (state->held.Find(resource->name) == nullptr) return false;
+      if (held.Find(resource) == nullptr) return false;
   }
   return true;
 }
@@ -325,23 +345,22 @@ void DeltaStream::First(TypeState& state, const DeltaRequest& request, const Vie
 }
 
 bool DeltaStream::Collect(TypeState& state, const TypeSet& set, bool removing, Response* out) {
-  const auto consider = [&](const ResourceRef& resource) {
-    const ResourceRef* held = state.held.Find(resource->name);
-    if (held == nullptr || (*held)->version != resource->version ||
-        state.force.contains(resource->name))
-      out->resources.push_back(resource);
-  };
-  if (state.wildcard) {
-    for (const ResourceRef& resource : set.resources) consider(resource);
-  } else {
-    for (const std::string& name : state.names)
-      if (const ResourceRef* resource = set.Find(name)) consider(*resource);
+  Beside all_held(state.held.sorted());
+  for (const ResourceRef& resource : set.resources) {
+    const ResourceRef* const held = all_held.Find(resource);
+    // The same object is the same content.
+    if (held != nullptr && *held == resource && state.force.empty()) continue;
+    if (held != nullptr && (*held)->version == resource->version &&
+        !state.force.contains(resource->name))
+      continue;
+    if (state.wildcard || state.names.contains(resource->name)) out->resources.push_back(resource);
   }
   for (const std::string& name : state.force)
     if (set.Find(name) == nullptr) out->removed.push_back(name);
+  Beside there(set.resources);
   if (removing)
     for (const ResourceRef& held : state.held.sorted())
-      if (set.Find(held->name) == nullptr && !state.force.contains(held->name))
+      if (there.Find(held) == nullptr && !state.force.contains(held->name))
         out->removed.push_back(held->name);
   if (out->resources.empty() && out->removed.empty() && !state.must_answer) return false;
   for (const ResourceRef& resource : out->resources) state.held.Put(resource);

@@ -35,7 +35,9 @@ struct TypeSet {
   std::vector<translate::ResourceRef> resources;  // sorted by name
   std::string version;                            // over names and versions
 
-  static std::shared_ptr<const TypeSet> Make(std::vector<translate::ResourceRef> sorted);
+  // `version`: empty, made from them; else one that equal sets share and others do not have.
+  static std::shared_ptr<const TypeSet> Make(std::vector<translate::ResourceRef> sorted,
+                                             std::string version = {});
   const translate::ResourceRef* Find(absl::string_view name) const;  // null: none
 };
 // Over names and versions, order included.

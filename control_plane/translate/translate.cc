@@ -9,6 +9,7 @@
 #include "control_plane/translate/encode.h"
 #include "control_plane/translate/listeners.h"
 #include "control_plane/translate/memo.h"
+#include "control_plane/translate/outbound.h"
 #include "control_plane/translate/routes.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -18,7 +19,6 @@ namespace heddle::translate {
 namespace {
 
 using model::Digest;
-using model::Service;
 using model::ServicePort;
 
 // Every key begins with what is made and holds everything its maker looks at.
@@ -45,10 +45,11 @@ void AddPort(const InboundPort& in, Digest::Builder* out) {
 // One translation: what one proxy is given from one World.
 class Task {
  public:
-  Task(const model::World& world, const ProxyView& view, Memo* memo)
+  Task(const model::World& world, const ProxyView& view, Memo* memo, Outbounds* outbounds)
       : world_(world),
         view_(view),
         memo_(*memo),
+        outbound_(outbounds->Of(world, view)),
         reporter_{world.mesh, view.workload, view.service_name},
         reporter_digest_(ReporterDigest(reporter_)),
         policies_(PoliciesFor(world, view.workload.ns, view.labels)),
@@ -57,16 +58,14 @@ class Task {
   std::shared_ptr<const Snapshot> Run();
 
  private:
-  void FindServices();
-  void AddBackends(const Service& service);
-  void AddServiceClusters();
   void AddFixedClusters();
   void AddOutbound();
   void AddInterceptedOutbound();
   void AddRoutes(uint16_t port);
   void AddInbound();
   bool CanListen(const TcpDestination& to);
-  std::vector<std::string> AddressesOf(const Service& service, const ServicePort& port);
+  // Null: nothing of that type.
+  const ResourceList* Shared(ResourceType type) const;
 
   template <typename Make>
   void Add(ResourceType type, const std::string& name, const Digest& key, const Make& make) {
@@ -77,62 +76,17 @@ class Task {
   const model::World& world_;
   const ProxyView& view_;
   Memo& memo_;
+  Outbound& outbound_;
   const Reporter reporter_;
   const Digest reporter_digest_;
   const Policies policies_;
   const Digest policies_digest_;
 
-  std::vector<const Service*> services_;                        // that the workload may call
-  std::set<std::pair<const Service*, uint16_t>> destinations_;  // and those its routes lead to
-  std::set<uint16_t> http_ports_;
   std::map<uint16_t, std::string> taken_;  // ports of the view's address, by what has them
-  // With interception: TCP destinations, by what they lead to.
-  std::map<std::pair<uint16_t, std::string>, std::string> tcp_taken_;
+  // Those of this proxy that are not the outbound's clusters and endpoints.
   std::array<std::map<std::string, ResourceRef>, kResourceTypes> resources_;
   std::vector<std::string> notices_;
 };
-
-void Task::AddBackends(const Service& service) {
-  for (const ServicePort& port : service.ports) {
-    destinations_.emplace(&service, port.port);
-    if (!model::IsHttp(port.protocol)) continue;
-    http_ports_.insert(port.port);
-    for (const model::Route* route : RoutesFor(service, port.port, view_.workload.ns))
-      for (const model::RouteRule& rule : route->rules)
-        for (const model::RouteBackend& backend : rule.backends)
-          if (const Service* to = world_.FindService(backend.service))
-            destinations_.emplace(to, backend.port == 0 ? port.port : backend.port);
-  }
-}
-
-void Task::FindServices() {
-  for (const model::Key& key : view_.egress->services) {
-    const Service* const service = world_.FindService(key);
-    if (service == nullptr) continue;  // a view of another World
-    services_.push_back(service);
-    AddBackends(*service);
-  }
-}
-
-void Task::AddServiceClusters() {
-  for (const auto& [service, number] : destinations_) {
-    const ServicePort* const port = service->FindPort(number);
-    if (port == nullptr) continue;
-    const std::string name = model::ClusterName(service->key, number);
-    // Mutual TLS depends on the endpoints' accounts.
-    Add(ResourceType::kCluster, name,
-        Digest::Builder()
-            .Add("cluster")
-            .Add(service->digest)
-            .Add(number)
-            .Add(port->endpoints_digest)
-            .Done(),
-        [&, service = service] { return ServiceCluster(world_.mesh, *service, *port); });
-    Add(ResourceType::kEndpoints, name,
-        Digest::Builder().Add("endpoints").Add(name).Add(port->endpoints_digest).Done(),
-        [&] { return ServiceEndpoints(name, port->endpoints); });
-  }
-}
 
 void Task::AddFixedClusters() {
   if (const std::optional<std::string> name = SpanClusterName(world_.mesh)) {
@@ -148,24 +102,29 @@ void Task::AddFixedClusters() {
 }
 
 void Task::AddRoutes(uint16_t port) {
-  OutboundRoutes in{.name = OutboundRoutesName(port),
-                    .client_ns = view_.workload.ns,
-                    .services = services_,
-                    .port = port,
-                    .unlisted = OutboundRoutes::Unlisted::kNotFound};
+  auto unlisted = OutboundRoutes::Unlisted::kNotFound;
   if (view_.intercept)
-    in.unlisted = view_.egress->allow_unlisted ? OutboundRoutes::Unlisted::kPassthrough
-                                               : OutboundRoutes::Unlisted::kRefuse;
-  Digest::Builder key;
-  key.Add("routes")
-      .Add(world_.mesh.digest)
-      .Add(in.name)
-      .Add(in.client_ns)
-      .Add(in.port)
-      .Add(in.unlisted);
-  for (const Service* one : in.services) key.Add(one->digest);
-  Add(ResourceType::kRoutes, in.name, key.Done(),
-      [&] { return OutboundRouteConfiguration(world_.mesh, in); });
+    unlisted = view_.egress->allow_unlisted ? OutboundRoutes::Unlisted::kPassthrough
+                                            : OutboundRoutes::Unlisted::kRefuse;
+  const std::string name = OutboundRoutesName(port);
+  ResourceRef& shared = outbound_.routes[{port, unlisted}];
+  if (shared == nullptr) {
+    OutboundRoutes in{.name = name,
+                      .client_ns = view_.workload.ns,
+                      .services = {},
+                      .port = port,
+                      .unlisted = unlisted};
+    Digest::Builder key;
+    key.Add("routes").Add(world_.mesh.digest).Add(name).Add(in.client_ns).Add(port).Add(unlisted);
+    for (const auto& one : outbound_.reach->services) {
+      in.services.push_back(one.get());
+      key.Add(one->digest);
+    }
+    shared = memo_.Get(key.Done(), [&] {
+      return MakeResource(ResourceType::kRoutes, name, OutboundRouteConfiguration(world_.mesh, in));
+    });
+  }
+  resources_[static_cast<size_t>(ResourceType::kRoutes)][name] = shared;
 }
 
 // Without interception a TCP service needs its port at the workload's own address.
@@ -183,9 +142,9 @@ void Task::AddOutbound() {
       Digest::Builder().Add("outbound").Add(reporter_digest_).Add(view_.address).Done(),
       [&] { return OutboundListener(reporter_, view_.address); });
   AddRoutes(0);
-  for (const Service* service : services_) {
+  for (const auto& service : outbound_.reach->services) {
     for (const ServicePort& port : service->ports) {
-      const TcpDestination to{service, &port};
+      const TcpDestination to{service.get(), &port};
       if (model::IsHttp(port.protocol) || !CanListen(to)) continue;
       Add(ResourceType::kListener,
           absl::StrCat("outbound_tcp_", service->key.name, ".", service->key.ns, "_", port.port),
@@ -201,44 +160,16 @@ void Task::AddOutbound() {
   }
 }
 
-// Of a headless service its workloads' own, of which a port can lead to one service only.
-std::vector<std::string> Task::AddressesOf(const Service& service, const ServicePort& port) {
-  std::vector<std::string> wanted = {service.cluster_ip};
-  if (service.cluster_ip.empty()) {
-    wanted.clear();
-    for (const model::Endpoint& one : port.endpoints) wanted.push_back(one.address);
-  }
-  std::vector<std::string> out;
-  const std::string name = model::ClusterName(service.key, port.port);
-  for (std::string& address : wanted) {
-    const auto [it, fresh] = tcp_taken_.try_emplace({port.port, address}, name);
-    if (fresh) {
-      out.push_back(std::move(address));
-    } else if (it->second != name) {
-      notices_.push_back(absl::StrCat("connections to ", address, ":", port.port, " do not reach ",
-                                      name, ": they lead to ", it->second));
-    }
-  }
-  return out;
-}
-
 void Task::AddInterceptedOutbound() {
-  InterceptedOutbound in{.http_ports = {http_ports_.begin(), http_ports_.end()},
-                         .tcp = {},
-                         .allow_unlisted = view_.egress->allow_unlisted};
+  const Reach& reach = *outbound_.reach;
+  const InterceptedOutbound in{.http_ports = {reach.http_ports.begin(), reach.http_ports.end()},
+                               .tcp = reach.tcp,
+                               .allow_unlisted = view_.egress->allow_unlisted};
   Digest::Builder key;
   key.Add("intercepted outbound").Add(reporter_digest_).Add(in.allow_unlisted);
   for (const uint16_t port : in.http_ports) key.Add("http").Add(port);
-  for (const Service* service : services_) {
-    for (const ServicePort& port : service->ports) {
-      if (model::IsHttp(port.protocol)) continue;
-      TcpDestination to{service, &port, AddressesOf(*service, port)};
-      if (to.addresses.empty()) continue;
-      key.Add(service->digest).Add(port.port).Add(to.addresses.size());
-      for (const std::string& address : to.addresses) key.Add(address);
-      in.tcp.push_back(std::move(to));
-    }
-  }
+  key.Add(reach.tcp_digest);
+  notices_.insert(notices_.end(), reach.tcp_notices.begin(), reach.tcp_notices.end());
   Add(ResourceType::kListener, "outbound", key.Done(),
       [&] { return InterceptedOutboundListener(reporter_, in); });
   for (const uint16_t port : in.http_ports) AddRoutes(port);
@@ -283,14 +214,25 @@ void Task::AddInbound() {
       [&] { return InterceptedInboundListener(reporter_, ports, policies_); });
 }
 
+const ResourceList* Task::Shared(ResourceType type) const {
+  switch (type) {
+    case ResourceType::kCluster:
+      return outbound_.clusters.get();
+    case ResourceType::kEndpoints:
+      return outbound_.endpoints.get();
+    case ResourceType::kListener:
+    case ResourceType::kRoutes:
+      return nullptr;
+  }
+  return nullptr;
+}
+
 std::shared_ptr<const Snapshot> Task::Run() {
   taken_[kOutboundPort] = "the outbound listener";
   for (const model::WorkloadPort& one : view_.ports) {
     taken_[one.port] = "the workload itself";
     if (one.app_port != 0) taken_[one.app_port] = "the application";
   }
-  FindServices();
-  AddServiceClusters();
   AddFixedClusters();
   AddInbound();
   if (view_.intercept) {
@@ -301,10 +243,23 @@ std::shared_ptr<const Snapshot> Task::Run() {
   auto out = std::make_shared<Snapshot>();
   Digest::Builder version;
   for (size_t type = 0; type < kResourceTypes; ++type) {
-    for (auto& [name, resource] : resources_[type]) {
-      version.Add(type).Add(name).Add(resource->version);
-      out->resources[type].push_back(std::move(resource));
+    Digest::Builder own;
+    std::vector<ResourceRef>& all = out->resources[type];
+    const ResourceList* const shared = Shared(static_cast<ResourceType>(type));
+    all.reserve((shared == nullptr ? 0 : shared->sorted.size()) + resources_[type].size());
+    auto next = resources_[type].begin();
+    const auto end = resources_[type].end();
+    if (shared != nullptr) {
+      own.Add(shared->version);
+      for (const ResourceRef& one : shared->sorted) {
+        for (; next != end && next->first < one->name; ++next) all.push_back(next->second);
+        all.push_back(one);
+      }
     }
+    for (; next != end; ++next) all.push_back(next->second);
+    for (const auto& [name, resource] : resources_[type]) own.Add(name).Add(resource->version);
+    out->versions[type] = own.Done().ToString().substr(0, 16);
+    version.Add(own.Done());
   }
   out->version = version.Done().ToString();
   out->notices = std::move(notices_);
@@ -356,12 +311,13 @@ absl::StatusOr<ProxyView> MakeProxyView(const model::World& world, const model::
                    .intercept = facts.intercept};
 }
 
-Translator::Translator() : memo_(std::make_unique<Memo>()) {}
+Translator::Translator()
+    : memo_(std::make_unique<Memo>()), outbounds_(std::make_unique<Outbounds>(*memo_)) {}
 Translator::~Translator() = default;
 
 std::shared_ptr<const Snapshot> Translator::Translate(const model::World& world,
                                                       const ProxyView& view) {
-  return Task(world, view, memo_.get()).Run();
+  return Task(world, view, memo_.get(), outbounds_.get()).Run();
 }
 
 Translator::Stats Translator::stats() const { return memo_->stats(); }

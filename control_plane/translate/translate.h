@@ -41,6 +41,8 @@ using ResourceRef = std::shared_ptr<const Resource>;
 struct Snapshot {
   std::array<std::vector<ResourceRef>, kResourceTypes> resources;  // each sorted by name
   std::string version;                                             // hash over all versions
+  // The same of each type: equal ones, equal resources.
+  std::array<std::string, kResourceTypes> versions;
   // What could not be given and why, as sentences; for the status page.
   std::vector<std::string> notices;
 
@@ -86,8 +88,10 @@ absl::Status CheckConsistent(const Snapshot& snapshot,
                              const std::vector<std::string>& elsewhere = {});
 
 class Memo;
+class Outbounds;
 
-// Not thread-safe. Holds the memo: keep one for the life of the control plane.
+// Not thread-safe. Holds the memo: keep one for the life of the control plane. Worlds with equal
+// digests are the same to it.
 class Translator {
  public:
   Translator();
@@ -105,6 +109,7 @@ class Translator {
 
  private:
   std::unique_ptr<Memo> memo_;
+  std::unique_ptr<Outbounds> outbounds_;
 };
 
 }  // namespace heddle::translate

@@ -32,7 +32,7 @@ struct Fixture {
       workload.key = {.ns = "shop", .name = name};
       workload.service_account = name;
       workload.sidecar = std::string(name) != "plain";
-      world->workloads[workload.key] = workload;
+      world->workloads.Put(workload);
     }
     overview.world = world;
     Add("shop/a", 3, 3, false);

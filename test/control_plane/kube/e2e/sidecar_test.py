@@ -1,9 +1,7 @@
 """A real sidecar and heddle-control in a real cluster: the token that lets it join, and how soon it knows of a new endpoint."""
 
-import datetime
 import os
 import statistics
-import subprocess
 import sys
 import time
 
@@ -15,62 +13,15 @@ import control as c
 from k8s import world
 from k8s.cluster import Cluster, find_peer, find_peers
 from k8s.support.waiting import until
+from sidecar import Sidecar, acknowledged
 
-PROXY = os.environ.get("HEDDLE_PROXY", "source/main/heddle-proxy")
 CHANGES = 500
 SLICE = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/reviews-0"
-ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 
 def need(condition, text):
     if not condition:
         raise AssertionError(text)
-
-
-class Sidecar:
-    def __init__(self, cluster, control, name, account="default", claims="default", audience="heddle-control"):
-        self.control, self.node = control, f"shop/{name}"
-        folder = os.path.join(world.folder(), f"sidecar-{name}-{account}-{audience}")
-        os.makedirs(folder, mode=0o700)
-        token = cluster.api.create(f"/api/v1/namespaces/shop/serviceaccounts/{account}/token", {
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"audiences": [audience], "expirationSeconds": 600}})["status"]["token"]
-        with open(os.path.join(folder, "token"), "w", encoding="ascii") as file:
-            file.write(token)
-        root = until("heddle-root", lambda: cluster.api.find("/api/v1/namespaces/shop/configmaps/heddle-root"))
-        with open(os.path.join(folder, "ca.crt"), "w", encoding="ascii") as file:
-            file.write(root["data"]["ca.crt"])
-        self.log_path = os.path.join(folder, "log")
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [PROXY, "--control", f"127.0.0.1:{control.grpc}", "--namespace", "shop", "--service-account", claims, "--workload", name,
-                 "--address", "10.244.0.50", "--token-file", os.path.join(folder, "token"), "--control-ca", os.path.join(folder, "ca.crt"),
-                 "--state-dir", folder, "--intercept", "--admin-address", "127.0.0.1:0"], stdout=log, stderr=log)
-
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()[-3000:]
-
-    def line(self):
-        return next((one for one in self.control.status()["proxies"] if one["node"] == self.node), {})
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def seconds(text):
-    """Since the epoch, of a time as the status page writes it."""
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def acknowledged(sidecar, since):
-    """When the sidecar acknowledged the endpoints that were sent after `since`; 0: not yet."""
-    for one in sidecar.line().get("types", []):
-        if one["type_url"] == ENDPOINTS and one.get("sent_at") and seconds(one["sent_at"]) >= since and one.get("acked_at"):
-            acked = seconds(one["acked_at"])
-            return acked if acked >= seconds(one["sent_at"]) else 0
-    return 0
 
 
 def main():

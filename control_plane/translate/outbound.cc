@@ -1,0 +1,180 @@
+#include "control_plane/translate/outbound.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "control_plane/translate/cluster.h"
+#include "control_plane/translate/encode.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+
+namespace heddle::translate {
+namespace {
+
+using model::Digest;
+using model::Service;
+using model::ServicePort;
+using ServiceRef = std::shared_ptr<const Service>;
+
+std::shared_ptr<const ResourceList> Listed(std::vector<ResourceRef> resources) {
+  auto out = std::make_shared<ResourceList>();
+  std::sort(resources.begin(), resources.end(),
+            [](const ResourceRef& a, const ResourceRef& b) { return a->name < b->name; });
+  Digest::Builder version;
+  for (const ResourceRef& one : resources) version.Add(one->name).Add(one->version);
+  out->sorted = std::move(resources);
+  out->version = version.Done();
+  return out;
+}
+
+// Of a headless service its workloads' own, of which a port can lead to one service only.
+std::vector<std::string> AddressesOf(const Service& service, const ServicePort& port,
+                                     std::map<std::pair<uint16_t, std::string>, std::string>* taken,
+                                     std::vector<std::string>* notices) {
+  std::vector<std::string> wanted = {service.cluster_ip};
+  if (service.cluster_ip.empty()) {
+    wanted.clear();
+    for (const model::Endpoint& one : port.endpoints) wanted.push_back(one.address);
+  }
+  std::vector<std::string> out;
+  const std::string name = model::ClusterName(service.key, port.port);
+  for (std::string& address : wanted) {
+    const auto [it, fresh] = taken->try_emplace({port.port, address}, name);
+    if (fresh) {
+      out.push_back(std::move(address));
+    } else if (it->second != name) {
+      notices->push_back(absl::StrCat("connections to ", address, ":", port.port, " do not reach ",
+                                      name, ": they lead to ", it->second));
+    }
+  }
+  return out;
+}
+
+void FindTcp(Reach* out) {
+  std::map<std::pair<uint16_t, std::string>, std::string> taken;
+  Digest::Builder digest;
+  for (const ServiceRef& service : out->services) {
+    for (const ServicePort& port : service->ports) {
+      if (model::IsHttp(port.protocol)) continue;
+      TcpDestination to{service.get(), &port,
+                        AddressesOf(*service, port, &taken, &out->tcp_notices)};
+      if (to.addresses.empty()) continue;
+      digest.Add(service->digest).Add(port.port).Add(to.addresses.size());
+      for (const std::string& address : to.addresses) digest.Add(address);
+      out->tcp.push_back(std::move(to));
+    }
+  }
+  out->tcp_digest = digest.Done();
+}
+
+}  // namespace
+
+const Outbounds::ServiceResources& Outbounds::ResourcesOf(const model::World& world,
+                                                          const ServiceRef& service) {
+  ServiceResources& out = services_[service.get()];
+  out.turn = turn_;
+  if (out.service != nullptr) return out;
+  out.service = service;
+  for (const ServicePort& port : service->ports) {
+    const std::string name = model::ClusterName(service->key, port.port);
+    PortResources& to = out.ports.emplace_back();
+    // Mutual TLS depends on the endpoints' accounts.
+    to.cluster = memo_.Get(Digest::Builder()
+                               .Add("cluster")
+                               .Add(service->digest)
+                               .Add(port.port)
+                               .Add(port.endpoints_digest)
+                               .Done(),
+                           [&] {
+                             return MakeResource(ResourceType::kCluster, name,
+                                                 ServiceCluster(world.mesh, *service, port));
+                           });
+    to.endpoints = memo_.Get(
+        Digest::Builder().Add("endpoints").Add(name).Add(port.endpoints_digest).Done(), [&] {
+          return MakeResource(ResourceType::kEndpoints, name,
+                              ServiceEndpoints(name, port.endpoints));
+        });
+  }
+  return out;
+}
+
+const Reach& Outbounds::ReachOf(const model::World& world, const model::EgressSet& egress) {
+  std::unique_ptr<Reach>& slot = reaches_[egress.digest];
+  if (slot != nullptr) return *slot;
+  slot = std::make_unique<Reach>();
+  std::vector<ResourceRef> clusters, endpoints;
+  for (const model::Key& key : egress.services) {
+    ServiceRef service = world.services.Share(key);
+    if (service == nullptr) continue;  // a view of another World
+    for (const PortResources& one : ResourcesOf(world, service).ports) {
+      clusters.push_back(one.cluster);
+      endpoints.push_back(one.endpoints);
+    }
+    for (const ServicePort& port : service->ports)
+      if (model::IsHttp(port.protocol)) slot->http_ports.insert(port.port);
+    slot->services.push_back(std::move(service));
+  }
+  slot->clusters = Listed(std::move(clusters));
+  slot->endpoints = Listed(std::move(endpoints));
+  FindTcp(slot.get());
+  return *slot;
+}
+
+void Outbounds::Fill(const model::World& world, const Reach& reach, const std::string& client_ns,
+                     Outbound* out) {
+  out->reach = &reach;
+  out->clusters = reach.clusters;
+  out->endpoints = reach.endpoints;
+  // Ports that only routes lead to.
+  std::map<std::string, PortResources> more;
+  const auto less = [](const ServiceRef& a, const model::Key& b) { return a->key < b; };
+  for (const ServiceRef& service : reach.services) {
+    if (service->routes.empty()) continue;
+    for (const ServicePort& port : service->ports) {
+      if (!model::IsHttp(port.protocol)) continue;
+      for (const model::Route* route : RoutesFor(*service, port.port, client_ns)) {
+        for (const model::RouteRule& rule : route->rules) {
+          for (const model::RouteBackend& backend : rule.backends) {
+            const auto known = std::lower_bound(reach.services.begin(), reach.services.end(),
+                                                backend.service, less);
+            if (known != reach.services.end() && (*known)->key == backend.service) continue;
+            const ServiceRef to = world.services.Share(backend.service);
+            const ServicePort* const there =
+                to == nullptr ? nullptr
+                              : to->FindPort(backend.port == 0 ? port.port : backend.port);
+            if (there == nullptr) continue;
+            more[model::ClusterName(to->key, there->port)] =
+                ResourcesOf(world, to).ports[static_cast<size_t>(there - to->ports.data())];
+          }
+        }
+      }
+    }
+  }
+  if (more.empty()) return;
+  std::vector<ResourceRef> clusters = reach.clusters->sorted;
+  std::vector<ResourceRef> endpoints = reach.endpoints->sorted;
+  for (const auto& [name, one] : more) {
+    clusters.push_back(one.cluster);
+    endpoints.push_back(one.endpoints);
+  }
+  out->clusters = Listed(std::move(clusters));
+  out->endpoints = Listed(std::move(endpoints));
+}
+
+Outbound& Outbounds::Of(const model::World& world, const ProxyView& view) {
+  if (world_ != world.digest || turn_ == 0) {
+    world_ = world.digest;
+    outbounds_.clear();
+    reaches_.clear();
+    absl::erase_if(services_, [this](const auto& one) { return one.second.turn < turn_; });
+    ++turn_;
+  }
+  const Digest key = Digest::Builder().Add(view.egress->digest).Add(view.workload.ns).Done();
+  std::unique_ptr<Outbound>& slot = outbounds_[key];
+  if (slot == nullptr) {
+    slot = std::make_unique<Outbound>();
+    Fill(world, ReachOf(world, *view.egress), view.workload.ns, slot.get());
+  }
+  return *slot;
+}
+
+}  // namespace heddle::translate
