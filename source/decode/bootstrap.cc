@@ -1,10 +1,10 @@
-// Bootstraps, and whether the names inside one lead anywhere.
+// Bootstraps.
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "source/decode/decode.h"
 #include "source/decode/parts.h"
+#include "source/decode/references.h"
 #include "source/yaml/yaml.h"
 
 namespace heddle::decode {
@@ -93,128 +93,6 @@ absl::Status DecodeAll(const google::protobuf::RepeatedPtrField<Message>& in, co
     out->push_back(std::move(one));
   }
   return absl::OkStatus();
-}
-
-// What resources refer to, checked once all of them are known.
-class References {
- public:
-  explicit References(const config::Bootstrap& bootstrap)
-      : all_clusters_(!bootstrap.cds_from_ads), ads_(bootstrap.ads.has_value()) {
-    for (const auto& cluster : bootstrap.clusters) clusters_.insert(cluster->name);
-    for (const auto& secret : bootstrap.secrets) secrets_.insert(secret->name);
-  }
-
-  absl::Status Check(const config::Listener& listener, const Path& at) const {
-    for (size_t i = 0; i < listener.chains.size(); ++i) {
-      const Path chains = at.Field("filter_chains");
-      HEDDLE_RETURN_IF_ERROR(Check(listener.chains[i], chains.Index(i)));
-    }
-    return listener.default_chain ? Check(*listener.default_chain, at.Field("default_filter_chain"))
-                                  : absl::OkStatus();
-  }
-
-  absl::Status Check(const config::Cluster& cluster, const Path& at) const {
-    if (cluster.discovery == config::Cluster::Discovery::kEds && !ads_) {
-      return at.Field("eds_cluster_config").Error("needs dynamic_resources.ads_config");
-    }
-    HEDDLE_RETURN_IF_ERROR(Check(cluster.transport, at.Field("transport_socket")));
-    for (const config::TransportSocketMatch& match : cluster.transport_matches) {
-      HEDDLE_RETURN_IF_ERROR(Check(match.socket, at.Field("transport_socket_matches")));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Cluster(absl::string_view name, const Path& at) const {
-    if (!all_clusters_ || name.empty() || clusters_.contains(name)) return absl::OkStatus();
-    return at.Error(
-        absl::StrCat("unknown cluster \"", name, "\", known are ", absl::StrJoin(clusters_, ", ")));
-  }
-
- private:
-  absl::Status Check(const config::FilterChain& chain, const Path& at) const {
-    HEDDLE_RETURN_IF_ERROR(Check(chain.transport, at.Field("transport_socket")));
-    const Path filters = at.Field("filters");
-    const Path terminal = filters.Index(chain.policies.size());
-    const Path here = terminal.Field("typed_config");
-    if (const auto* http =
-            std::get_if<std::shared_ptr<const config::HttpConnectionManager>>(&chain.terminal)) {
-      return Check(**http, here);
-    }
-    const config::TcpProxy& tcp =
-        *std::get<std::shared_ptr<const config::TcpProxy>>(chain.terminal);
-    HEDDLE_RETURN_IF_ERROR(Cluster(tcp.cluster, here));
-    for (const auto& weighted : tcp.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, here));
-    return absl::OkStatus();
-  }
-
-  absl::Status Check(const config::HttpConnectionManager& http, const Path& at) const {
-    if (!http.rds_name.empty() && !ads_) return at.Error("rds needs dynamic_resources.ads_config");
-    if (http.tracing)
-      HEDDLE_RETURN_IF_ERROR(Cluster(http.tracing->target.cluster, at.Field("tracing")));
-    if (http.routes == nullptr) return absl::OkStatus();
-    for (size_t i = 0; i < http.routes->virtual_hosts.size(); ++i) {
-      const config::VirtualHost& host = http.routes->virtual_hosts[i];
-      for (size_t j = 0; j < host.routes.size(); ++j) {
-        const Path table = at.Field("route_config");
-        const Path hosts = table.Field("virtual_hosts");
-        const Path here = hosts.Index(i);
-        const Path routes = here.Field("routes");
-        HEDDLE_RETURN_IF_ERROR(Check(host.routes[j].forward, routes.Index(j)));
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Check(const config::RouteAction& action, const Path& at) const {
-    HEDDLE_RETURN_IF_ERROR(Cluster(action.cluster, at));
-    for (const auto& weighted : action.weighted) HEDDLE_RETURN_IF_ERROR(Cluster(weighted.name, at));
-    for (const auto& mirror : action.mirrors) HEDDLE_RETURN_IF_ERROR(Cluster(mirror.cluster, at));
-    return absl::OkStatus();
-  }
-
-  absl::Status Check(const config::TransportSocket& socket, const Path& at) const {
-    const config::CommonTls* tls = socket.downstream_tls != nullptr ? &socket.downstream_tls->common
-                                   : socket.upstream_tls != nullptr ? &socket.upstream_tls->common
-                                                                    : nullptr;
-    if (tls == nullptr || ads_) return absl::OkStatus();
-    for (const auto& source : tls->certificate_sds) HEDDLE_RETURN_IF_ERROR(Secret(source.name, at));
-    return tls->validation_sds.name.empty() ? absl::OkStatus()
-                                            : Secret(tls->validation_sds.name, at);
-  }
-
-  absl::Status Secret(const std::string& name, const Path& at) const {
-    if (secrets_.contains(name)) return absl::OkStatus();
-    return at.Error(
-        absl::StrCat("unknown secret \"", name, "\", known are ", absl::StrJoin(secrets_, ", ")));
-  }
-
-  Names clusters_, secrets_;
-  const bool all_clusters_;  // no discovery: what is not here will never be
-  const bool ads_;
-};
-
-absl::Status CheckReferences(const config::Bootstrap& in, const Path& at) {
-  const References references(in);
-  const Path fixed = at.Field("static_resources");
-  const Path listeners = fixed.Field("listeners"), clusters = fixed.Field("clusters");
-  for (size_t i = 0; i < in.listeners.size(); ++i) {
-    HEDDLE_RETURN_IF_ERROR(references.Check(*in.listeners[i], listeners.Index(i)));
-  }
-  for (size_t i = 0; i < in.clusters.size(); ++i) {
-    HEDDLE_RETURN_IF_ERROR(references.Check(*in.clusters[i], clusters.Index(i)));
-  }
-  if (!in.ads) return absl::OkStatus();
-  for (const auto& cluster : in.clusters) {
-    if (cluster->name != in.ads->cluster) continue;
-    if (cluster->http.kind == config::UpstreamHttp::Kind::kHttp1) {
-      return at.Field("dynamic_resources")
-          .Error(absl::StrCat("cluster \"", in.ads->cluster,
-                              "\" speaks HTTP/1.1, and gRPC needs HTTP/2"));
-    }
-    return absl::OkStatus();
-  }
-  return at.Field("dynamic_resources")
-      .Error(absl::StrCat("cluster \"", in.ads->cluster, "\" must be in static_resources"));
 }
 
 }  // namespace

@@ -136,8 +136,8 @@ class ServerEvents {
   virtual ~ServerEvents() = default;
   // A request's head is complete. Returns who receives the rest of that stream; must not be null.
   virtual RequestEvents* OnRequest(ServerStream* stream, RequestHead head, bool end) = 0;
-  // Bytes that never became a request. `stream` takes the answer before this returns, and ends the
-  // connection with it; null where there is no answer.
+  // Bytes that never became a request. `stream` takes the answer before this returns, and (h1) ends
+  // the connection with it; null where there is no answer.
   virtual void OnMalformed(ServerStream* stream, const Malformed& what) = 0;
   // The peer goes away or asked for the end of the connection (h2 GOAWAY, h1 connection: close).
   virtual void OnPeerDraining() {}
@@ -161,8 +161,10 @@ class ServerCodec {
   // h2: resets streams whose owner is done with them and whose last bytes wait for a window that
   // did not open since the last call. True while any such stream waits. (h1: no effect.)
   virtual bool ResetStalled() = 0;
-  // h1: a head that is not whole yet, if there is one, is OnMalformed(what). (h2: no effect.) Flush
-  // out() and close.
+  // A request's head has begun and is not whole.
+  virtual bool reading_head() const = 0;
+  // That head, if there is one, is OnMalformed(what). Flush out() and close; an h2 connection may
+  // live on for its other streams.
   virtual void GiveUp(const Malformed& what) = 0;
   // Moves what waits into out(). See OnOutput.
   virtual void PrepareFlush() = 0;

@@ -149,21 +149,28 @@ void HttpSession::MakeCodec(bool http2) {
 void HttpSession::OnData(base::Buffer& in, bool eof) {
   if (state_ == State::kClosing || state_ == State::kClosed) return in.Clear();
   if (codec_ == nullptr && (in.empty() || !ChooseCodec(in, eof))) return;
-  const absl::Duration header_timeout = config().request_headers_timeout;
-  if (header_timeout > absl::ZeroDuration() && streams_.empty() && !header_.running() &&
-      !in.empty()) {
-    context_.deadlines.Start(header_, context_.loop.Now(), base::ToMicros(header_timeout));
-  }
   // A client that half-closes is gone: OnClosed follows (as in Envoy).
   const absl::Status status = codec_->Feed(in, /*eof=*/false);
   paused_ = !in.empty() && !codec_->wants_input();
   Touch();
-  if (status.ok()) return;
+  if (status.ok()) return WatchHead();
   HEDDLE_LOG(kDebug, "http") << connection_->peer_address().ToString() << ": "
                              << std::string(status.message());
   context_.sheet.Add(spec().stats.cx_protocol_error);
   codec_->PrepareFlush();
   Close(net::Connection::How::kFlush);
+}
+
+// request_headers_timeout: from the first byte of a head to its last.
+void HttpSession::WatchHead() {
+  const absl::Duration timeout = config().request_headers_timeout;
+  if (timeout <= absl::ZeroDuration() || state_ == State::kClosing || state_ == State::kClosed)
+    return;
+  if (!codec_->reading_head()) {
+    header_.Stop();
+  } else if (!header_.running()) {
+    context_.deadlines.Start(header_, context_.loop.Now(), base::ToMicros(timeout));
+  }
 }
 
 void HttpSession::OnWritable() {
@@ -267,6 +274,12 @@ void HttpSession::OnMalformed(http::ServerStream* stream, const http::Malformed&
   const bool late = what.kind == http::Malformed::Kind::kLate;
   if (!late) record.Set(FlagOf(what.kind));
   Describe(record);
+  std::optional<observe::Span> span;
+  if (spec().tracer != nullptr) {
+    span = spec().tracer->Start(nothing, context_.random);
+    record.trace_id = span->context.TraceIdHex();
+    record.span_id = span->context.SpanIdHex();
+  }
   http::ResponseHead head;
   if (stream != nullptr && what.status != 0) {
     const filter::Reply reply{.status = what.status,
@@ -288,6 +301,7 @@ void HttpSession::OnMalformed(http::ServerStream* stream, const http::Malformed&
   }
   record.finished = context_.loop.Now();
   for (const auto& log : spec().logs) log->Write(record);
+  if (span) spec().tracer->Finish(*span, record);
 }
 
 void HttpSession::OnStreamDone(Stream* stream) {
@@ -377,10 +391,17 @@ void HttpSession::CloseIdle() {
 void HttpSession::Abort() { Close(net::Connection::How::kAbort); }
 
 void HttpSession::OnHeaderTimeout() {
-  if (!streams_.empty() || state_ == State::kClosing || state_ == State::kClosed) return;
+  if (state_ == State::kClosing || state_ == State::kClosed || !codec_->reading_head()) return;
   context_.sheet.Add(spec().stats.rq_header_timeout);
   codec_->GiveUp(
       {.status = 408, .details = "request_header_timeout", .kind = http::Malformed::Kind::kLate});
+  // The rest of the head never came, so nothing else does on this connection; but responses that
+  // run are finished.
+  if (!streams_.empty()) return Drain();
+  if (http2()) {
+    codec_->Drain();
+    codec_->Drain();
+  }
   codec_->PrepareFlush();
   Close(net::Connection::How::kFlush);
 }

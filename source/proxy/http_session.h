@@ -72,6 +72,7 @@ class HttpSession final : public Session,
   void StartFlush();
   void OnIdle();
   void OnDrainGap();
+  void WatchHead();
   void OnHeaderTimeout();
   void OnFlushTimeout();
   void Close(net::Connection::How how);

@@ -277,6 +277,7 @@ std::function<void()> Server::TimedOut(const char* what, const char* counter) {
     HEDDLE_LOG(kWarning, "xds") << "no " << what
                                 << " from the control plane in time; going on without";
     sheet_.Add(id);
+    ApplyEarly();
     ScheduleBuild();
   };
 }
@@ -300,6 +301,20 @@ void Server::OnStreamOpened() { HEDDLE_LOG(kInfo, "xds") << "connected to the co
 
 void Server::OnUpdate(xds::Update update) {
   sheet_.Add(updates_);
+  // Envoy asks for listeners when it has clusters; we ask at once, so their routes' clusters may
+  // still be on their way.
+  if (update.type == xds::Type::kListener && !first_clusters_.over())
+    return early_.push_back(std::move(update));
+  const bool clusters = update.type == xds::Type::kCluster;
+  Apply(std::move(update));
+  if (clusters) ApplyEarly();
+}
+
+void Server::ApplyEarly() {
+  for (xds::Update& update : std::exchange(early_, {})) Apply(std::move(update));
+}
+
+void Server::Apply(xds::Update update) {
   std::vector<std::string> errors;
   std::set<std::string> names;
   for (xds::Resource& resource : update.resources) {
@@ -424,6 +439,10 @@ absl::Status Server::OpenSockets(const proxy::Snapshot& snapshot, std::vector<Ne
   for (const auto& spec : snapshot.listeners) {
     const config::Listener& config = *spec->config;
     const auto known = open_.find(config.name);
+    // Not what a drain has closed, or would have (as Envoy): the configuration is taken all the
+    // same.
+    const bool inbound = config.direction == config::Listener::Direction::kInbound;
+    if (closed_ == Closed::kAll || (closed_ == Closed::kInbound && inbound)) continue;
     if (!config.bind_to_port || (known != open_.end() && known->second == config.address)) {
       if (config.bind_to_port) open[config.name] = config.address;
       continue;
@@ -491,6 +510,7 @@ void Server::CheckReady() {
 // --- the end -------------------------------------------------------------------------------------
 
 void Server::DrainListeners(bool inbound_only, bool graceful) {
+  closed_ = std::max(closed_, inbound_only ? Closed::kInbound : Closed::kAll);
   for (auto& worker : workers_) {
     if (graceful) worker->Drain(inbound_only);
     worker->CloseListeners(inbound_only);
@@ -509,6 +529,7 @@ void Server::BeginDrain() {
   state_ = State::kDraining;
   sheet_.Set(live_, 0);
   drain_began_ = loop_.Now();
+  closed_ = Closed::kAll;
   HEDDLE_LOG(kInfo, "main") << "draining: /ready fails, connections finish what they have; at most "
                             << options_.drain_time;
   for (auto& worker : workers_) {

@@ -79,6 +79,9 @@ class Server final : public admin::View, public xds::AdsEvents {
   void SaveLastGood();
   void CheckRenewal();
 
+  void Apply(xds::Update update);
+  void ApplyEarly();
+
   // Configuration: coalesced to one build for each loop iteration.
   void ScheduleBuild();
   absl::Status BuildAndPublish();
@@ -121,6 +124,9 @@ class Server final : public admin::View, public xds::AdsEvents {
 
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::map<std::string, net::Address> open_;  // listeners with sockets on the workers, and where
+  // Which listeners were closed for good, by a drain: they get no socket any more.
+  enum class Closed : uint8_t { kNone, kInbound, kAll };
+  Closed closed_ = Closed::kNone;
   struct Unanswered {
     xds::Update update;
     absl::Status status;
@@ -130,6 +136,7 @@ class Server final : public admin::View, public xds::AdsEvents {
   std::map<uint64_t, size_t> adopting_;  // snapshot version -> workers that have not adopted it
   bool build_scheduled_ = false;
   xds::FirstAnswer first_clusters_, first_listeners_;
+  std::vector<xds::Update> early_;  // listeners that came before clusters did
   bool from_last_good_ = false;
   bool listeners_released_ = false;  // clusters were ready, so listeners may open
   std::string control_ca_;           // content of --control-ca that is in use

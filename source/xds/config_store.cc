@@ -7,6 +7,7 @@
 #include "source/base/log.h"
 #include "source/base/status.h"
 #include "source/decode/decode.h"
+#include "source/decode/references.h"
 
 namespace heddle::xds {
 namespace {
@@ -128,6 +129,12 @@ absl::Status ConfigStore::Put(Type type, Resource* resource) {
   return absl::OkStatus();
 }
 
+absl::Status ConfigStore::CheckCluster(absl::string_view name, const base::Path& at) const {
+  const std::string text(name);
+  if (clusters_.count(text) != 0 || static_clusters_.count(text) != 0) return absl::OkStatus();
+  return at.Error(absl::StrCat("unknown cluster \"", name, "\""));
+}
+
 absl::Status ConfigStore::PutListener(Resource* resource) {
   decode::Context context(env_.catalogue);
   auto decoded = decode::ListenerFromBytes(resource->bytes, context);
@@ -138,6 +145,9 @@ absl::Status ConfigStore::PutListener(Resource* resource) {
     return absl::InvalidArgumentError(
         absl::StrCat("listener ", listener->name, ": a static one has this name"));
   }
+  HEDDLE_RETURN_IF_ERROR(decode::CheckInlineRoutes(
+      *listener, base::Path(listener->name),
+      [this](absl::string_view name, const base::Path& at) { return CheckCluster(name, at); }));
   const auto made = MakeListener(listener);
   if (!made.ok()) {
     return absl::InvalidArgumentError(
@@ -174,6 +184,9 @@ absl::Status ConfigStore::PutRoutes(Resource* resource) {
   auto decoded = decode::RoutesFromBytes(resource->bytes, context);
   NoteWarnings(context.TakeWarnings());
   HEDDLE_RETURN_IF_ERROR(decoded.status());
+  HEDDLE_RETURN_IF_ERROR(decode::CheckRoutes(
+      **decoded, /*by_default=*/false, base::Path((*decoded)->name),
+      [this](absl::string_view name, const base::Path& at) { return CheckCluster(name, at); }));
   routes_[(*decoded)->name] = *decoded;
   return absl::OkStatus();
 }

@@ -105,6 +105,7 @@ class ConfigStore {
     std::shared_ptr<const upstream::ClusterSpec> published;  // null: it was never ready
   };
 
+  absl::Status CheckCluster(absl::string_view name, const base::Path& at) const;
   absl::Status PutListener(Resource* resource);
   absl::Status PutCluster(Resource* resource);
   absl::Status PutRoutes(Resource* resource);

@@ -62,6 +62,28 @@ static_resources:
       - name: t
         typed_config: {"@type": t/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: nowhere}
 )";
+  const auto routed = [](const std::string& route, const std::string& table = "") {
+    return R"(
+static_resources:
+  clusters: [{name: c}]
+  listeners:
+  - name: l
+    address: {pipe: {path: /x}}
+    filter_chains:
+    - filters:
+      - name: h
+        typed_config:
+          "@type": t/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: x
+          http_filters: [{name: r, typed_config: {"@type": t/envoy.extensions.filters.http.router.v3.Router}}]
+          route_config: {)" +
+           table +
+           "virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {" +
+           route + "}}]}]}\n";
+  };
+  const std::string routes =
+      "f.yaml:14: static_resources.listeners[0].filter_chains[0].filters[0].typed_config."
+      "route_config.virtual_hosts[0].routes[0].route.";
   const Case cases[] = {
       {"a: [", "f.yaml:1: not YAML"},
       {"admin: {address: {socket_address: {address: x}}}",
@@ -95,6 +117,15 @@ static_resources:
       {kAds + "  - {name: dns, type: STRICT_DNS}",
        "f.yaml:8: static_resources.clusters[1].load_assignment: required"},
       {"node: {idd: a}", "ok"},  // a warning
+      {routed("cluster: nobody"), routes + "cluster: unknown cluster \"nobody\", known are c"},
+      {routed("cluster: nobody", "validate_clusters: false, "), "ok"},
+      {routed("weighted_clusters: {clusters: [{name: nobody, weight: 1}]}"),
+       routes + "weighted_clusters.clusters[0].name: unknown cluster"},
+      {routed("cluster: c, request_mirror_policies: [{cluster: nobody}]"),
+       routes + "request_mirror_policies[0].cluster: unknown cluster"},
+      // Also when clusters may be discovered: the listener is there before they are.
+      {routed("cluster: nobody") + "node: {id: n}\n" + ads + "c}}]}, cds_config: {ads: {}}}",
+       routes + "cluster: unknown cluster \"nobody\", known are c"},
   };
   for (const Case& c : cases) {
     INFO(c.yaml);

@@ -662,6 +662,35 @@ TEST_CASE("endless continuations end the connection or the stream") {
   CHECK(server.requests.empty());
 }
 
+TEST_CASE("a head that is given up is answered; what comes of it later is dropped") {
+  ServerPeer server = MakeServer();
+  CHECK_FALSE(server.codec->reading_head());
+  server.Feed(Hello() + Frame(kHeaders, 0, 1, Hpack({{":method", "GET"}})));
+  CHECK(server.codec->reading_head());
+  server.TakeOutput();
+  server.codec->GiveUp({.status = 408, .details = "late", .kind = Malformed::Kind::kLate});
+  REQUIRE(server.refused.size() == 1);
+  CHECK(server.refused[0].details == "late");
+  CHECK(server.TakeOutput() != "");
+  CHECK_FALSE(server.codec->reading_head());
+  server.Feed(Frame(kContinuation, kEndHeaders, 1,
+                    Hpack({{":scheme", "http"}, {":path", "/"}, {":authority", "a"}})));
+  server.Feed(Frame(kHeaders, kEndHeaders | kEndStream, 3, Hpack(GetFields())));
+  CHECK(server.status.ok());
+  REQUIRE(server.requests.size() == 1);
+  CHECK(server.last().ended);
+  CHECK(server.refused.size() == 1);
+}
+
+TEST_CASE("trailers that are not whole are no head") {
+  ServerPeer server = MakeServer();
+  server.Feed(Hello() + Frame(kHeaders, kEndHeaders, 1, Hpack(GetFields())) +
+              Frame(kHeaders, kEndStream, 1, Hpack({{"x", "y"}})));
+  CHECK_FALSE(server.codec->reading_head());
+  server.codec->GiveUp({.status = 408, .details = "late", .kind = Malformed::Kind::kLate});
+  CHECK(server.refused.empty());
+}
+
 struct HandClock : base::Clock {
   base::Micros Now() const override { return now; }
   absl::Time WallNow() const override { return absl::UnixEpoch(); }

@@ -7,6 +7,8 @@
 #include <sstream>
 
 #include "source/observe/access_log.h"
+#include "source/observe/tracer.h"
+#include "test/http/h2_frames.h"
 #include "test/proxy/wire_fixture.h"
 
 namespace heddle::test {
@@ -28,6 +30,9 @@ struct LoggedWire {
         "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(:METHOD)% "
         "%REQ(:PATH)% %BYTES_SENT%\n";
     wire.logs.push_back(*observe::AccessLogger::Create(log, files));
+    const config::Tracing tracing;
+    spans = std::make_shared<observe::SpanQueue>(tracing.target);
+    wire.tracer = std::make_shared<observe::Tracer>(tracing, /*outbound=*/false, spans);
   }
   ~LoggedWire() { std::remove(path.c_str()); }
   std::string Log() {
@@ -41,8 +46,16 @@ struct LoggedWire {
 
   std::string path;
   observe::LogFiles files;
+  std::shared_ptr<observe::SpanQueue> spans;
   Wire wire;
 };
+
+std::string Attribute(const observe::SpanData& span, const std::string& name) {
+  for (const auto& [key, value] : span.attributes) {
+    if (key == name) return value;
+  }
+  return "-";
+}
 
 bool Has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -79,6 +92,9 @@ SCENARIO("what never was a request is answered like any other, logged and counte
     CHECK(Has(answer, "\r\ndate: "));
     CHECK(Has(answer, "\r\nconnection: close\r\n"));
     CHECK(t.Log() == c.log);
+    const auto spans = t.spans->Take(10);
+    REQUIRE(spans.size() == 1);
+    CHECK(Attribute(spans[0], "http.status_code") == std::string(c.start + 9, 3));
     CHECK(t.wire.Count(t.stats().rq_total) == 1);
     CHECK(t.wire.Count(t.stats().rq_completed) == 1);
     CHECK(t.wire.Count(t.stats().rq_xx[static_cast<size_t>(c.start[9] - '0')]) == 1);
@@ -96,6 +112,57 @@ SCENARIO("a head that does not arrive in time") {
   CHECK(Has(answer, "\r\n\r\nrequest header timeout"));
   CHECK(t.Log() == "408 - request_header_timeout HTTP/1.1 - - 22\n");
   CHECK(t.wire.Count(t.stats().rq_header_timeout) == 1);
+}
+
+std::string PartialHead(uint32_t stream) {
+  return http::Frame(http::kHeaders, 0, stream, http::Hpack({{":method", "GET"}}));
+}
+std::string Opening() { return std::string(http::kPreface) + http::Frame(http::kSettings, 0, 0); }
+
+SCENARIO("an HTTP/2 head that does not arrive in time is answered, logged and traced as well") {
+  LoggedWire t({.downstream = Protocol::kHttp2});
+  t.wire.hcm->request_headers_timeout = absl::Milliseconds(30);
+  t.wire.Start();
+  net::Fd fd = t.wire.Dial();
+  const std::string answer = t.wire.Raw(fd.get(), Opening() + PartialHead(1));
+  CHECK(Has(answer, "request header timeout"));
+  CHECK(t.Log() == "408 - request_header_timeout HTTP/2 - - 22\n");
+  CHECK(t.wire.Count(t.stats().rq_header_timeout) == 1);
+  const auto spans = t.spans->Take(10);
+  REQUIRE(spans.size() == 1);
+  CHECK(Attribute(spans[0], "response_code_details") == "request_header_timeout");
+}
+
+SCENARIO("a head that does not arrive in time leaves the connection's other streams to finish") {
+  LoggedWire t({.downstream = Protocol::kHttp2});
+  t.wire.hcm->request_headers_timeout = absl::Milliseconds(30);
+  t.wire.upstream().handle = [](Exchange&) {};
+  t.wire.Start();
+  net::Fd fd = t.wire.Dial();
+  const std::string request = http::Frame(
+      http::kHeaders, http::kEndHeaders | http::kEndStream, 1,
+      http::Hpack(
+          {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "shop"}}));
+  t.wire.Raw(fd.get(), Opening() + request + PartialHead(3), "request header timeout");
+  REQUIRE(t.wire.Run([&] { return t.wire.upstream().exchanges.size() == 1; }));
+  t.wire.upstream().exchanges.front()->Reply(200, "late and whole");
+  const std::string rest = http::Frame(http::kContinuation, http::kEndHeaders, 3,
+                                       http::Hpack({{":scheme", "http"}, {":path", "/"}}));
+  CHECK(Has(t.wire.Raw(fd.get(), rest), "late and whole"));
+  CHECK(t.Log() ==
+        "408 - request_header_timeout HTTP/2 - - 22\n200 - via_upstream HTTP/2 GET / 14\n");
+}
+
+SCENARIO("request_headers_timeout is no limit on idle HTTP/2 connections") {
+  LoggedWire t({.downstream = Protocol::kHttp2});
+  t.wire.hcm->request_headers_timeout = absl::Milliseconds(10);
+  t.wire.Start();
+  Client& client = t.wire.NewClient();
+  t.wire.Idle(absl::Milliseconds(60));
+  Call& call = client.Send({});
+  REQUIRE(t.wire.Run([&] { return call.done(); }));
+  CHECK(call.status == 200);
+  CHECK(t.wire.Count(t.stats().rq_header_timeout) == 0);
 }
 
 SCENARIO("a body that turns out to be no body is answered while there is no response") {

@@ -324,6 +324,7 @@ void Wire::Start() {
     h->config = hcm;
     h->stats = proxy::HttpStats::Make(registry, "test");
     h->logs = logs;
+    h->tracer = tracer;
     chain_spec.http = h;
   }
   listener_spec = spec;

@@ -200,6 +200,7 @@ class Wire {
   std::shared_ptr<config::TcpProxy> tcp;  // set: TCP instead of HTTP
   std::vector<std::shared_ptr<const filter::NetworkPolicy>> policies;
   std::vector<std::shared_ptr<const observe::AccessLogger>> logs;
+  std::shared_ptr<const observe::Tracer> tracer;
 
   std::vector<observe::AccessRecord> records;  // what the last filter's OnDone saw
   std::shared_ptr<const upstream::ClusterSpec> cluster_spec;

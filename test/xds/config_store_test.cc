@@ -417,5 +417,62 @@ SCENARIO("a new form that waits leaves the old one in force, with the newest end
   }
 }
 
+SCENARIO(
+    "routes to clusters that are not there are refused: inline by default, by RDS when asked") {
+  struct Case {
+    bool rds;
+    const char* validate;
+    bool refused;
+  };
+  const Case cases[] = {{false, "", true},
+                        {false, "validate_clusters: true, ", true},
+                        {false, "validate_clusters: false, ", false},
+                        {true, "", false},
+                        {true, "validate_clusters: true, ", true},
+                        {true, "validate_clusters: false, ", false}};
+  const char* const kActions[][2] = {
+      {"{cluster: d}", "route.cluster"},
+      {"{weighted_clusters: {clusters: [{name: c, weight: 1}, {name: d, weight: 1}]}}",
+       "route.weighted_clusters.clusters[1].name"},
+      {"{cluster: c, request_mirror_policies: [{cluster: d}]}",
+       "route.request_mirror_policies[0].cluster"},
+      {"{cluster_header: x}", nullptr},
+      {"{cluster: c}", nullptr}};
+  for (const Case& c : cases) {
+    for (const auto& [action, place] : kActions) {
+      CAPTURE(c.rds, c.validate, action);
+      Bench bench;
+      REQUIRE(bench.PutCluster("{name: c}").ok());
+      const std::string table = absl::StrCat(
+          "{name: r, ", c.validate,
+          "virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: ", action,
+          "}]}]}");
+      const std::string listener = absl::Substitute(
+          R"({name: l, address: {socket_address: {address: 127.0.0.1, port_value: 8080}},
+ filter_chains: [{filters: [{name: hcm, typed_config: {
+ "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
+ stat_prefix: x, route_config: $0,
+ http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+ }}]}]})",
+          table);
+      const auto put = [&] {
+        return c.rds ? bench.Put<envoy::config::route::v3::RouteConfiguration>(Type::kRoute, table)
+                     : bench.PutListener(listener);
+      };
+      const absl::Status status = put();
+      if (!c.refused || place == nullptr) {
+        CHECK(status.ok());
+        continue;
+      }
+      const std::string at =
+          c.rds ? "r" : "l.filter_chains[0].filters[0].typed_config.route_config";
+      CHECK(status.message() ==
+            absl::StrCat(at, ".virtual_hosts[0].routes[0].", place, ": unknown cluster \"d\""));
+      REQUIRE(bench.PutCluster("{name: d}").ok());
+      CHECK(put().ok());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heddle::xds

@@ -39,6 +39,7 @@ class Server final : public ServerCodec, private ServerStream {
 
   absl::Status Feed(base::Buffer& in, bool eof) override;
   bool ResetStalled() override { return false; }
+  bool reading_head() const override { return state_ == State::kHead && !scanner_.idle(); }
   void GiveUp(const Malformed& what) override {
     if (state_ == State::kHead) Refuse(what);
   }

@@ -14,6 +14,13 @@ namespace {
 class Request final : public StreamState, public ServerStream {
  public:
   void Begin(ServerEvents* events) { events_ = events; }
+  // Of a request whose fields are being read: they are its head's, and nobody was told of it.
+  bool in_head() const { return !head_ready_ && !announced_; }
+  void GiveUp(const Malformed& what) {
+    announced_ = true;
+    events_->OnMalformed(this, what);
+    Forget();
+  }
   void End();  // ready for the pool
 
   uint32_t id() const override { return static_cast<uint32_t>(h2_id()); }
@@ -125,7 +132,13 @@ class Server final : public ServerCodec, private Session::Side {
 
   absl::Status Feed(base::Buffer& in, bool eof) override { return session_.Feed(in, eof); }
   bool ResetStalled() override { return session_.ResetStalled(); }
-  void GiveUp(const Malformed&) override {}
+  bool reading_head() const override {
+    const auto* request = static_cast<const Request*>(session_.reading());
+    return request != nullptr && request->in_head();
+  }
+  void GiveUp(const Malformed& what) override {
+    if (!session_.dead() && reading_head()) static_cast<Request*>(session_.reading())->GiveUp(what);
+  }
   void PrepareFlush() override { session_.PrepareFlush(); }
   void ResetAll(ResetReason reason) override { session_.ResetAll(reason); }
   void SendPing(uint64_t opaque) override { session_.SendPing(opaque); }

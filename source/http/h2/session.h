@@ -137,6 +137,8 @@ class Session {
   void Remove(StreamState* stream);                          // of one that was never sent
 
   size_t active() const { return active_; }
+  // Whose block of fields has begun and is not whole; null when none has.
+  StreamState* reading() const { return current_; }
   nghttp2_session* raw() const { return session_; }
   const Options& options() const { return options_; }
   bool dead() const { return !failure_.ok() || !abort_detail_.empty(); }

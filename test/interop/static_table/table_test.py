@@ -8,6 +8,7 @@ import argparse
 import os
 import pprint
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from process import ROOT, Program, free_ports, peer, program
 from report import Report
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from refused import files  # noqa: E402
 from rows import OURS, REPLIES, ROWS  # noqa: E402
 
 LISTENERS = ("main", "edge", "inside", "behind", "hops", "old", "hasty", "whole")
@@ -100,6 +102,20 @@ def certain(line):
     if broken and "DPE" in line["flags"]:
         line = {**line, "upstream": "*", "upstream-local": "*", "request-tx": "*"}
     return line
+
+
+def refused_alike(proxy, text):
+    """Envoy and heddle-proxy both take the file, or both refuse it."""
+    said = {}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        for command in (peer("envoy"), proxy):
+            done = subprocess.run([command, "--mode", "validate", "-c", file.name], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+            said[command] = (done.returncode != 0, done.stdout[-600:])
+    return [] if len({refused for refused, _ in said.values()}) == 1 else [f"{name}: refused {one[0]}: {one[1]}"
+                                                                           for name, one in said.items()]
 
 
 def headers(fields, row):
@@ -202,6 +218,9 @@ def main():
     report.record("row names are distinct", [name for name in set(names) if names.count(name) > 1])
     report.record("documented differences are rows", [pattern for patterns, _ in listed for pattern in patterns
                                                       if not any(matches(name, [pattern]) for name in names)])
+    for name, text in files():
+        if options.only in name:
+            report.run(f"refused alike: {name}", lambda text=text: refused_alike(program(options.proxy), text))
     rows = [row for row in ROWS if options.only in row.name]
     with tempfile.TemporaryDirectory() as folder:
         envoy = Side("envoy", [peer("envoy"), "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning",
