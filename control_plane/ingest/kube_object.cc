@@ -29,6 +29,7 @@ constexpr char kSidecar[] = "heddle-proxy";
 constexpr char kServiceName[] = "kubernetes.io/service-name";
 constexpr char kInject[] = "heddle.dev/inject";
 constexpr size_t kMaxPorts = 256;
+constexpr int kMaxHints = 8;
 constexpr char kGateway[] = "gateway.networking.k8s.io/v1";
 constexpr char kHeddle[] = "heddle.dev/v1";
 
@@ -59,6 +60,7 @@ std::shared_ptr<v1::Workload> ReadPod(const Json& pod, const model::Locality& lo
   v1::WorkloadSpec& spec = *out->mutable_spec();
   spec.set_address(address);
   spec.set_service_account(TextAt(pod, {"spec", "serviceAccountName"}));
+  spec.set_node(PodNode(pod));
   spec.mutable_locality()->set_region(locality.region);
   spec.mutable_locality()->set_zone(locality.zone);
   std::set<int64_t> ports;
@@ -88,6 +90,13 @@ std::shared_ptr<v1::Service> ReadService(const Json& service) {
   SetName(service, out->mutable_metadata());
   v1::ServiceSpec& spec = *out->mutable_spec();
   spec.set_cluster_ip(TextAt(service, {"spec", "clusterIP"}));
+  for (const Json& ip : ListAt(service, {"spec", "clusterIPs"}))
+    if (ip.is_string() && spec.cluster_ips_size() < 2) spec.add_cluster_ips(ip.get<std::string>());
+  // Only what differs from the default.
+  if (TextAt(service, {"spec", "sessionAffinity"}) == "ClientIP")
+    spec.set_session_affinity("ClientIP");
+  if (TextAt(service, {"spec", "internalTrafficPolicy"}) == "Local")
+    spec.set_internal_traffic_policy("Local");
   for (const Json& family : ListAt(service, {"spec", "ipFamilies"}))
     if (family.is_string()) spec.add_ip_families(family.get<std::string>());
   std::set<int64_t> ports;
@@ -139,6 +148,11 @@ std::shared_ptr<v1::EndpointSlice> ReadSlice(const Json& slice) {
       to.mutable_target_ref()->set_name(TextAt(one, {"targetRef", "name"}));
     }
     to.set_zone(TextAt(one, {"zone"}));
+    to.set_node_name(TextAt(one, {"nodeName"}));
+    for (const Json& zone : ListAt(one, {"hints", "forZones"}))
+      if (to.hints().for_zones_size() < kMaxHints)
+        (*to.mutable_hints()->add_for_zones()->mutable_fields())["name"].set_string_value(
+            TextAt(zone, {"name"}));
   }
   return out;
 }

@@ -52,8 +52,8 @@ class Builder {
   };
   // What is found out about a Service before its endpoints.
   struct ServiceWork {
-    Digest::Builder digest;  // of the Service but its endpoints
-    bool address_taken = false;
+    Digest::Builder digest;                          // of the Service but its endpoints
+    std::vector<std::string> addresses_taken;        // by other Services
     std::vector<const BackendPolicyBody*> policies;  // later ones hold
     std::vector<std::shared_ptr<const Route>> routes;
     std::vector<const Entry<SliceParts>*> slices;

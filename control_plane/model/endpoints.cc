@@ -1,6 +1,7 @@
 // Which addresses stand behind the ports of a Service: those of its EndpointSlices, else of the
 // Workloads that its selector selects.
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -16,13 +17,19 @@ std::string LabelKey(const std::string& ns, const std::string& label, const std:
   return absl::StrCat(ns, "\n", label, "\n", value);
 }
 
-Digest EndpointsDigest(const std::vector<Endpoint>& endpoints) {
+Digest EndpointsDigest(const ServicePort& port) {
   Digest::Builder digest;
-  for (const Endpoint& one : endpoints) {
+  digest.Add(port.placement);
+  for (const Endpoint& one : port.endpoints) {
     digest.Add(one.address).Add(one.port).Add(one.weight);
     digest.Add(one.locality.region).Add(one.locality.zone).Add(one.locality.sub_zone);
     digest.Add(one.workload.ns).Add(one.service_account).Add(one.mtls);
+    if (port.placement == Placement::kNode) digest.Add(one.node);
+    if (port.placement != Placement::kZone) continue;
+    digest.Add(one.zones.size());
+    for (const std::string& zone : one.zones) digest.Add(zone);
   }
+  for (const std::string& address : port.other_addresses) digest.Add(address);
   return digest.Done();
 }
 
@@ -31,24 +38,37 @@ bool HasSidecarOn(const Workload& workload, uint16_t port) {
   return workload.sidecar && workload.MtlsOf(port) != MtlsMode::kDisable;
 }
 
-// Ready ones; where there are none, those that still serve while they terminate, as kube-proxy
-// does.
-std::vector<const SliceEndpoint*> Usable(const std::vector<const SliceParts*>& slices,
-                                         const std::vector<uint16_t>& ports,
-                                         std::vector<uint16_t>* port_of) {
-  std::vector<const SliceEndpoint*> out;
+struct UsableEndpoint {
+  const SliceEndpoint* endpoint = nullptr;
+  uint16_t port = 0;
+};
+
+// Ready ones; where there are none (on a node, when callers stay on theirs), those that still serve
+// while they terminate, as kube-proxy does.
+std::vector<UsableEndpoint> Usable(const std::vector<const SliceParts*>& slices,
+                                   const std::string& port, bool by_node) {
+  std::vector<UsableEndpoint> out;
+  std::set<std::string> nodes;  // with a ready one
   for (const bool terminating : {false, true}) {
-    for (size_t i = 0; i < slices.size(); ++i) {
-      if (ports[i] == 0) continue;
-      for (const SliceEndpoint& one : slices[i]->endpoints) {
-        if (terminating ? !(one.serving && one.terminating) : !one.ready) continue;
-        out.push_back(&one);
-        port_of->push_back(ports[i]);
+    if (terminating && !by_node && !out.empty()) break;
+    for (const SliceParts* slice : slices) {
+      uint16_t number = 0;
+      for (const SlicePort& one : slice->ports)
+        if (one.name == port) number = one.port;
+      if (number == 0) continue;
+      for (const SliceEndpoint& one : slice->endpoints) {
+        if (terminating ? one.ready || !one.serving || !one.terminating : !one.ready) continue;
+        if (terminating && by_node && nodes.contains(one.node)) continue;
+        if (!terminating) nodes.insert(one.node);
+        out.push_back({&one, number});
       }
     }
-    if (!out.empty()) break;
   }
   return out;
+}
+
+bool HasHint(const UsableEndpoint& one) {
+  return one.endpoint->ready && !one.endpoint->for_zones.empty();
 }
 
 }  // namespace
@@ -90,26 +110,29 @@ void Builder::CheckSpoken(const ServiceEntry& entry, size_t index, const Workloa
 void Builder::FromSlices(const ServiceEntry& entry, const ServiceWork& work, size_t index,
                          ServicePart* out, Service* service) {
   ServicePort& port = service->ports[index];
-  std::vector<const SliceParts*> slices;
-  for (const bool v6 : {entry.parts->v6, !entry.parts->v6}) {
-    for (const Entry<SliceParts>* one : work.slices)
-      if (one->parts->v6 == v6) slices.push_back(one->parts);
-    if (!slices.empty()) break;
+  std::vector<const SliceParts*> slices, others;
+  for (const Entry<SliceParts>* one : work.slices)
+    (one->parts->v6 == entry.parts->v6 ? slices : others).push_back(one->parts);
+  if (slices.empty()) slices.swap(others);
+  if (service->cluster_ips.empty() && !IsHttp(port.protocol))
+    for (const UsableEndpoint& one : Usable(others, port.name, false))
+      port.other_addresses.push_back(one.endpoint->address);
+  std::sort(port.other_addresses.begin(), port.other_addresses.end());
+  const std::vector<UsableEndpoint> usable = Usable(slices, port.name, entry.parts->local);
+  if (entry.parts->local) {
+    port.placement = Placement::kNode;
+  } else if (!usable.empty() && std::all_of(usable.begin(), usable.end(), HasHint)) {
+    port.placement = Placement::kZone;
   }
-  std::vector<uint16_t> numbers, port_of;
-  for (const SliceParts* slice : slices) {
-    numbers.push_back(0);
-    for (const SlicePort& one : slice->ports)
-      if (one.name == port.name) numbers.back() = one.port;
-  }
-  const std::vector<const SliceEndpoint*> usable = Usable(slices, numbers, &port_of);
   port.endpoints.reserve(usable.size());
-  for (size_t i = 0; i < usable.size(); ++i) {
-    const SliceEndpoint& from = *usable[i];
+  for (const UsableEndpoint& one : usable) {
+    const SliceEndpoint& from = *one.endpoint;
     Endpoint to;
     to.address = from.address;
-    to.port = port_of[i];
+    to.port = one.port;
     to.locality.zone = from.zone;
+    to.node = from.node;
+    if (port.placement == Placement::kZone) to.zones = from.for_zones;
     if (const Workload* const workload = WorkloadOf(from, service->key.ns)) {
       CheckSpoken(entry, index, *workload, to.port, out);
       to.weight = workload->weight;
@@ -117,6 +140,7 @@ void Builder::FromSlices(const ServiceEntry& entry, const ServiceWork& work, siz
       to.service_account = workload->service_account;
       to.mtls = HasSidecarOn(*workload, to.port);
       if (!workload->locality.zone.empty() || from.zone.empty()) to.locality = workload->locality;
+      if (!workload->node.empty()) to.node = workload->node;
     }
     port.endpoints.push_back(std::move(to));
   }
@@ -158,8 +182,10 @@ void Builder::FromSelector(const ServiceEntry& entry, size_t index, ServicePart*
                               .locality = workload->locality,
                               .workload = workload->key,
                               .service_account = workload->service_account,
-                              .mtls = HasSidecarOn(*workload, number)});
+                              .mtls = HasSidecarOn(*workload, number),
+                              .node = workload->node});
   }
+  if (entry.parts->local) port.placement = Placement::kNode;
 }
 
 bool Builder::Affected(const ServiceEntry& entry, const ServiceWork& work) const {
@@ -183,7 +209,7 @@ void Builder::ResolveService(const ServiceEntry& entry, const ServiceWork& work,
   const Path at = spec.Field("selector");
   auto made = std::make_shared<Service>(entry.parts->service);
   Service& service = *made;
-  if (work.address_taken) service.cluster_ip.clear();
+  for (const std::string& ip : work.addresses_taken) std::erase(service.cluster_ips, ip);
   service.routes = work.routes;
   const bool sliced = !work.slices.empty();
   // The API server's slices come a moment after the Service; a selector is no stand-in for them.
@@ -206,7 +232,7 @@ void Builder::ResolveService(const ServiceEntry& entry, const ServiceWork& work,
                                        return a.address == b.address && a.port == b.port;
                                      }),
                          port.endpoints.end());
-    port.endpoints_digest = EndpointsDigest(port.endpoints);
+    port.endpoints_digest = EndpointsDigest(port);
     any = any || !port.endpoints.empty();
   }
   if (!any && !service.ports.empty() && !options_.live) {

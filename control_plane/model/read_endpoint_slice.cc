@@ -23,6 +23,19 @@ SliceEndpoint ReadEndpoint(const v1::SliceEndpoint& in, const Path& at, Checker&
   out.address = address.value_or("");
   if (in.target_ref().kind() == "Pod") out.pod = in.target_ref().name();
   out.zone = in.zone();
+  out.node = in.node_name();
+  const Path hints = at.Field("hints");
+  const Path zones = hints.Field("forZones");
+  if (in.hints().for_zones_size() > 8) check.Error(zones, "more than 8 zones");
+  for (int i = 0; i < in.hints().for_zones_size(); ++i) {
+    const auto& fields = in.hints().for_zones(i).fields();
+    const auto name = fields.find("name");
+    if (name == fields.end() || name->second.string_value().empty()) {
+      check.Error(zones.Index(static_cast<size_t>(i)).Field("name"), "required");
+    } else {
+      out.for_zones.push_back(name->second.string_value());
+    }
+  }
   const v1::SliceConditions& conditions = in.conditions();
   out.ready = !conditions.has_ready() || conditions.ready().value();
   out.serving = conditions.has_serving() ? conditions.serving().value() : out.ready;

@@ -232,10 +232,8 @@ Filters ReadFilters(const google::protobuf::RepeatedPtrField<v1::HTTPRouteFilter
 RouteBackend ReadBackend(const v1::HTTPBackendRef& in, const std::string& ns, const Path& at,
                          Checker& check) {
   RouteBackend out;
-  if (!in.group().empty() && in.group() != "core")
-    check.Error(at.Field("group"), absl::StrCat("\"", in.group(), "\" is not \"\""));
-  if (!in.kind().empty() && in.kind() != "Service")
-    check.Error(at.Field("kind"), absl::StrCat("\"", in.kind(), "\" is not \"Service\""));
+  if (in.group() != "core") out.other_group = in.group();
+  if (in.kind() != "Service") out.other_kind = in.kind();
   if (in.name().empty()) check.Error(at.Field("name"), "required");
   out.service = {in.namespace_().empty() ? ns : in.namespace_(), in.name()};
   if (in.port() != 0) out.port = check.Port(at.Field("port"), in.port());

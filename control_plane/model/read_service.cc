@@ -1,8 +1,10 @@
 // Service and Workload.
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "control_plane/model/readers.h"
 #include "heddle/v1/service.pb.h"
 #include "heddle/v1/workload.pb.h"
@@ -46,23 +48,38 @@ void OnlyValues(absl::string_view found, std::initializer_list<absl::string_view
   for (const absl::string_view one : allowed)
     if (found == one) return;
   check.Error(at, absl::StrCat("\"", found, "\" is not honoured by the mesh; allowed: ",
-                               *allowed.begin(), allowed.size() > 1 ? " and the like" : ""));
+                               absl::StrJoin(allowed, ", ")));
 }
 
 void CheckServiceFields(const v1::ServiceSpec& spec, const Path& at, Checker& check) {
   OnlyValues(spec.type(), {"ClusterIP", "NodePort", "LoadBalancer"}, at.Field("type"), check);
-  OnlyValues(spec.session_affinity(), {"None"}, at.Field("sessionAffinity"), check);
-  OnlyValues(spec.internal_traffic_policy(), {"Cluster"}, at.Field("internalTrafficPolicy"), check);
+  OnlyValues(spec.session_affinity(), {"None", "ClientIP"}, at.Field("sessionAffinity"), check);
+  OnlyValues(spec.internal_traffic_policy(), {"Cluster", "Local"},
+             at.Field("internalTrafficPolicy"), check);
   if (spec.publish_not_ready_addresses())
     check.Error(at.Field("publishNotReadyAddresses"), "true is not honoured by the mesh");
 }
 
-std::string ReadClusterIp(const v1::ServiceSpec& spec, const Path& at, Checker& check) {
-  if (spec.cluster_ip().empty() || spec.cluster_ip() == "None") return {};
-  const std::optional<std::string> ip = CanonicalIp(spec.cluster_ip());
-  if (!ip.has_value())
-    check.Error(at.Field("clusterIP"), absl::StrCat("\"", spec.cluster_ip(), "\" is no address"));
-  return ip.value_or("");
+bool IsV6(const std::string& ip) { return ip.find(':') != std::string::npos; }
+
+std::vector<std::string> ReadClusterIps(const v1::ServiceSpec& spec, const Path& at,
+                                        Checker& check) {
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& text, const Path& here) {
+    if (text.empty() || text == "None") return;
+    const std::optional<std::string> ip = CanonicalIp(text);
+    if (!ip.has_value()) return check.Error(here, absl::StrCat("\"", text, "\" is no address"));
+    if (std::find(out.begin(), out.end(), *ip) == out.end()) out.push_back(*ip);
+  };
+  add(spec.cluster_ip(), at.Field("clusterIP"));
+  const Path all = at.Field("clusterIPs");
+  for (int i = 0; i < spec.cluster_ips_size(); ++i)
+    add(spec.cluster_ips(i), all.Index(static_cast<size_t>(i)));
+  if (out.size() > 2 || (out.size() == 2 && IsV6(out[0]) == IsV6(out[1]))) {
+    check.Error(all, "more than one address of a family; the first is clusterIP");
+    out.resize(1);
+  }
+  return out;
 }
 
 Locality ReadLocality(const v1::Locality& in) { return {in.region(), in.zone(), in.sub_zone()}; }
@@ -123,11 +140,13 @@ ServiceParts ReadService(const v1::Service& in, Checker& check) {
   out.service.key = check.ReadKey(in.metadata(), true);
   check.CheckApiVersion(in.api_version(), {"v1"});
   CheckServiceFields(spec, at, check);
-  out.service.cluster_ip = ReadClusterIp(spec, at, check);
+  out.service.cluster_ips = ReadClusterIps(spec, at, check);
+  out.service.sticky = spec.session_affinity() == "ClientIP";
+  out.local = spec.internal_traffic_policy() == "Local" && spec.cluster_ip() != "None";
   out.selector = {spec.selector().begin(), spec.selector().end()};
-  out.v6 = out.service.cluster_ip.empty()
+  out.v6 = out.service.cluster_ips.empty()
                ? !spec.ip_families().empty() && spec.ip_families(0) == "IPv6"
-               : out.service.cluster_ip.find(':') != std::string::npos;
+               : IsV6(out.service.cluster_ips[0]);
   const Path ports = at.Field("ports");
   if (spec.ports().empty()) check.Error(ports, "required");
   if (spec.ports_size() > 256) check.Error(ports, "more than 256 ports");
@@ -169,6 +188,7 @@ Workload ReadWorkload(const v1::Workload& in, Checker& check) {
   out.service_account = spec.service_account().empty() ? "default" : spec.service_account();
   check.Label(at.Field("serviceAccount"), out.service_account);
   out.locality = ReadLocality(spec.locality());
+  out.node = spec.node();
   out.weight =
       spec.weight() == 0
           ? 1

@@ -40,6 +40,7 @@ struct ServiceParts {
   std::map<std::string, std::string> selector;
   std::vector<TargetPort> targets;  // by index of service.ports
   bool v6 = false;                  // its slices of IPv6 are the ones used
+  bool local = false;               // callers stay on their node
 };
 ServiceParts ReadService(const v1::Service& in, Checker& check);
 
@@ -52,6 +53,8 @@ struct SliceEndpoint {
   std::string address;
   std::string pod;  // empty: none is named
   std::string zone;
+  std::string node;
+  std::vector<std::string> for_zones;
   bool ready = true, serving = true, terminating = false;
 };
 struct SliceParts {

@@ -46,15 +46,17 @@ void Builder::CheckAddresses() {
   }
   for (const ServiceEntry& entry : services_) {
     const Service& service = entry.parts->service;
-    if (service.cluster_ip.empty()) continue;
-    const auto [it, fresh] = services.try_emplace(service.cluster_ip, &service.key);
-    if (fresh) continue;
-    const Path root;
-    Checker(*entry.object, service.key, &problems_)
-        .Reference(root.Field("spec").Field("clusterIP"), dangling(), "Conflicted",
-                   absl::StrCat(service.cluster_ip, " is the address of Service ",
-                                it->second->ToString()));
-    work_[IndexOf(entry)].address_taken = true;
+    for (const std::string& ip : service.cluster_ips) {
+      const auto [it, fresh] = services.try_emplace(ip, &service.key);
+      if (fresh) continue;
+      const Path root;
+      const Path spec = root.Field("spec");
+      const bool first = ip == service.cluster_ips[0];
+      Checker(*entry.object, service.key, &problems_)
+          .Reference(spec.Field(first ? "clusterIP" : "clusterIPs"), dangling(), "Conflicted",
+                     absl::StrCat(ip, " is the address of Service ", it->second->ToString()));
+      work_[IndexOf(entry)].addresses_taken.push_back(ip);
+    }
   }
 }
 
@@ -221,7 +223,7 @@ void Builder::ApplyBackendPolicies() {
     const Key& key = entry.parts->service.key;
     ServiceWork& work = work_[IndexOf(entry)];
     work.digest.Add(key.ns).Add(key.name).Add(entry.reading->digest).Add(mesh_.mesh.digest);
-    if (work.address_taken) work.digest.Add("address taken");
+    for (const std::string& ip : work.addresses_taken) work.digest.Add("not").Add(ip);
   }
   // Those for a whole service first: those for a port replace them there.
   std::map<std::pair<Key, std::string>, Key> taken;
@@ -263,6 +265,13 @@ bool Builder::MayName(const Route& route, const Key& service) const {
 bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, const Path& at,
                            Checker& check) {
   constexpr char kNotFound[] = "BackendNotFound";
+  if (!backend.other_group.empty() || !backend.other_kind.empty()) {
+    const bool group = !backend.other_group.empty();
+    check.Reference(at.Field(group ? "group" : "kind"), dangling(), "InvalidKind",
+                    absl::StrCat("\"", group ? backend.other_group : backend.other_kind,
+                                 "\" is not \"", group ? "" : "Service", "\""));
+    return false;
+  }
   if (!MayName(route, backend.service)) {
     check.Reference(at.Field("namespace"), dangling(), "RefNotPermitted",
                     absl::StrCat("neither the route's namespace nor that of a parent, and no "
@@ -292,7 +301,7 @@ bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
     const ServicePort* port = found->parts->service.FindPort(number);
     if (port != nullptr && IsHttp(port->protocol)) continue;
     check.Reference(
-        at.Field("port"), dangling(), kNotFound,
+        at.Field("port"), dangling(), port == nullptr ? kNotFound : "UnsupportedProtocol",
         absl::StrCat("Service ", backend.service.ToString(), " has no HTTP port ", number));
     good = false;
   }
@@ -317,15 +326,18 @@ void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* p
     Checker check(*entry.object, route.key, &problems_);
     for (size_t i = 0; i < route.parents.size(); ++i)
       CheckParent(route.parents[i], parents.Index(i), check);
-    std::vector<bool> invalid;
+    std::vector<bool> invalid, sticky;
     Digest::Builder marks;
     for (size_t i = 0; i < route.rules.size(); ++i) {
       const Path rule = rules.Index(i);
       const Path backends = rule.Field("backendRefs");
       for (size_t j = 0; j < route.rules[i].backends.size(); ++j) {
         const bool good = CheckBackend(route, route.rules[i].backends[j], backends.Index(j), check);
+        const ServiceEntry* const to =
+            good ? FindService(route.rules[i].backends[j].service) : nullptr;
         invalid.push_back(!good);
-        marks.Add(good);
+        sticky.push_back(to != nullptr && to->parts->service.sticky);
+        marks.Add(good).Add(to != nullptr && to->parts->service.sticky);
       }
     }
     std::vector<RouteParent> meant = NarrowParents(route, parents, check);
@@ -341,7 +353,10 @@ void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* p
       auto made = std::make_shared<Route>(route);
       size_t next = 0;
       for (RouteRule& rule : made->rules)
-        for (RouteBackend& backend : rule.backends) backend.invalid = invalid[next++];
+        for (RouteBackend& backend : rule.backends) {
+          backend.invalid = invalid[next];
+          backend.sticky = sticky[next++];
+        }
       made->parents = std::move(meant);
       parts->push_back({inputs, std::move(made)});
     }

@@ -59,7 +59,11 @@ struct RouteBackend {
   uint16_t port = 0;  // 0: the parent's port that the request came for
   uint32_t weight = 1;
   HeaderChanges request_headers, response_headers;
-  bool invalid = false;  // there is no such port, or it may not be named: its share is answered 500
+  // Not empty: it names something that is not a Service, and what of it says so.
+  std::string other_group, other_kind;
+  // Not a Service, not there, or it may not be named: its share is answered 500.
+  bool invalid = false;
+  bool sticky = false;  // its Service says sessionAffinity: ClientIP
 };
 
 struct RouteRetry {

@@ -1,5 +1,7 @@
 #include "control_plane/model/world.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace heddle::model {
@@ -57,6 +59,24 @@ bool SelectorMatches(const std::map<std::string, std::string>& selector,
     if (it == labels.end() || it->second != value) return false;
   }
   return true;
+}
+
+std::vector<Endpoint> EndpointsFor(const ServicePort& port, const Place& caller) {
+  std::vector<Endpoint> out;
+  switch (port.placement) {
+    case Placement::kAnywhere:
+      return port.endpoints;
+    case Placement::kZone:
+      for (const Endpoint& one : port.endpoints)
+        if (std::find(one.zones.begin(), one.zones.end(), caller.zone) != one.zones.end())
+          out.push_back(one);
+      return caller.zone.empty() || out.empty() ? port.endpoints : out;
+    case Placement::kNode:
+      for (const Endpoint& one : port.endpoints)
+        if (!one.node.empty() && one.node == caller.node) out.push_back(one);
+      return out;
+  }
+  return out;
 }
 
 std::string ClusterName(const Key& service, uint16_t port) {

@@ -44,6 +44,7 @@ struct Workload {
   std::map<std::string, std::string> labels;
   std::vector<WorkloadPort> ports;
   Locality locality;
+  std::string node;  // empty: not known
   uint32_t weight = 1;
   bool sidecar = true;
 
@@ -65,7 +66,16 @@ struct Endpoint {
   Locality locality;
   Key workload;
   std::string service_account;
-  bool mtls = false;  // it has a sidecar that accepts mutual TLS on this port
+  bool mtls = false;                    // it has a sidecar that accepts mutual TLS on this port
+  std::string node = {};                // empty: not known
+  std::vector<std::string> zones = {};  // whose callers it is for; with Placement::kZone
+};
+
+// Which endpoints a caller is given.
+enum class Placement {
+  kAnywhere,
+  kZone,  // every endpoint says which zones it is for: those for the caller's, if there are any
+  kNode,  // those on the caller's node
 };
 
 struct ServicePort {
@@ -73,14 +83,24 @@ struct ServicePort {
   uint16_t port = 0;
   Protocol protocol = Protocol::kTcp;
   std::vector<Endpoint> endpoints;  // sorted by address and port
+  Placement placement = Placement::kAnywhere;
+  // Of a headless Service: the same pods' addresses of the other family.
+  std::vector<std::string> other_addresses;
   Digest endpoints_digest;
   BackendSettings backend;  // BackendPolicy over MeshConfig.defaults over the built-in defaults
 };
 
+// Where a caller is; empty: not known.
+struct Place {
+  std::string zone, node;
+};
+std::vector<Endpoint> EndpointsFor(const ServicePort& port, const Place& caller);
+
 struct Service {
   Key key;
   std::vector<ServicePort> ports;
-  std::string cluster_ip;  // numeric; empty: headless
+  std::vector<std::string> cluster_ips;  // numeric, at most one of a family; empty: headless
+  bool sticky = false;                   // sessionAffinity: ClientIP
   // Attached to this service, in the order of their names.
   std::vector<std::shared_ptr<const Route>> routes;
 

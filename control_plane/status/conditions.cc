@@ -28,7 +28,7 @@ bool IsRoute(const ingest::StatusTarget& target) {
 
 bool IsAboutBackends(const Problem& problem) {
   return problem.reason == "BackendNotFound" || problem.reason == "RefNotPermitted" ||
-         problem.reason == "InvalidKind";
+         problem.reason == "InvalidKind" || problem.reason == "UnsupportedProtocol";
 }
 
 void Fail(const Problem& problem, absl::string_view reason, Condition* out) {

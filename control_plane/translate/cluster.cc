@@ -176,6 +176,8 @@ cluster::Cluster ServiceCluster(const model::MeshConfig& mesh, const model::Serv
   SetAds(out.mutable_eds_cluster_config()->mutable_eds_config());
   out.mutable_eds_cluster_config()->set_service_name(out.name());
   SetBackend(port.backend, &out);
+  // Without a hash of the request it is one at random.
+  if (service.sticky && model::IsHttp(port.protocol)) out.set_lb_policy(cluster::Cluster::MAGLEV);
   const Reach reach = ReachOf(mesh, service, port.endpoints);
   const Http http = HttpOf(port.protocol, reach);
   SetHttp(http, &out);

@@ -30,10 +30,10 @@ std::shared_ptr<const ResourceList> Listed(std::vector<ResourceRef> resources) {
 std::vector<std::string> AddressesOf(const Service& service, const ServicePort& port,
                                      std::map<std::pair<uint16_t, std::string>, std::string>* taken,
                                      std::vector<std::string>* notices) {
-  std::vector<std::string> wanted = {service.cluster_ip};
-  if (service.cluster_ip.empty()) {
-    wanted.clear();
+  std::vector<std::string> wanted = service.cluster_ips;
+  if (wanted.empty()) {
     for (const model::Endpoint& one : port.endpoints) wanted.push_back(one.address);
+    wanted.insert(wanted.end(), port.other_addresses.begin(), port.other_addresses.end());
   }
   std::vector<std::string> out;
   const std::string name = model::ClusterName(service.key, port.port);
@@ -122,18 +122,27 @@ const Reach& Outbounds::ReachOf(const model::World& world, const model::EgressSe
 void Outbounds::Fill(const model::World& world, const Reach& reach, const std::string& client_ns,
                      Outbound* out) {
   out->reach = &reach;
+  out->routes = std::make_shared<Outbound::Routes>();
   out->clusters = reach.clusters;
   out->endpoints = reach.endpoints;
   // Ports that only routes lead to.
   std::map<std::string, PortResources> more;
   const auto less = [](const ServiceRef& a, const model::Key& b) { return a->key < b; };
+  const auto place = [&](const ServiceRef& service, const ServicePort& port) {
+    if (port.placement == model::Placement::kAnywhere) return;
+    out->by_zone = out->by_zone || port.placement == model::Placement::kZone;
+    out->by_node = out->by_node || port.placement == model::Placement::kNode;
+    out->placed[model::ClusterName(service->key, port.port)] = {service, &port};
+  };
   for (const ServiceRef& service : reach.services) {
+    for (const ServicePort& port : service->ports) place(service, port);
     if (service->routes.empty()) continue;
     for (const ServicePort& port : service->ports) {
       if (!model::IsHttp(port.protocol)) continue;
       for (const model::Route* route : RoutesFor(*service, port.port, client_ns)) {
         for (const model::RouteRule& rule : route->rules) {
           for (const model::RouteBackend& backend : rule.backends) {
+            if (backend.invalid) continue;
             const auto known = std::lower_bound(reach.services.begin(), reach.services.end(),
                                                 backend.service, less);
             if (known != reach.services.end() && (*known)->key == backend.service) continue;
@@ -142,6 +151,7 @@ void Outbounds::Fill(const model::World& world, const Reach& reach, const std::s
                 to == nullptr ? nullptr
                               : to->FindPort(backend.port == 0 ? port.port : backend.port);
             if (there == nullptr) continue;
+            place(to, *there);
             more[model::ClusterName(to->key, there->port)] =
                 ResourcesOf(world, to).ports[static_cast<size_t>(there - to->ports.data())];
           }
@@ -169,12 +179,39 @@ Outbound& Outbounds::Of(const model::World& world, const ProxyView& view) {
     ++turn_;
   }
   const Digest key = Digest::Builder().Add(view.egress->digest).Add(view.workload.ns).Done();
-  std::unique_ptr<Outbound>& slot = outbounds_[key];
-  if (slot == nullptr) {
-    slot = std::make_unique<Outbound>();
-    Fill(world, ReachOf(world, *view.egress), view.workload.ns, slot.get());
+  std::unique_ptr<Outbound>& known = outbounds_[key];
+  if (known == nullptr) {
+    known = std::make_unique<Outbound>();
+    Fill(world, ReachOf(world, *view.egress), view.workload.ns, known.get());
   }
-  return *slot;
+  Outbound& anywhere = *known;
+  if (anywhere.placed.empty()) return anywhere;
+  const model::Place here{.zone = anywhere.by_zone ? view.locality.zone : "",
+                          .node = anywhere.by_node ? view.node : ""};
+  std::unique_ptr<Outbound>& at =
+      outbounds_[Digest::Builder().Add(key).Add("at").Add(here.zone).Add(here.node).Done()];
+  if (at == nullptr) at = At(anywhere, here);
+  return *at;
+}
+
+std::unique_ptr<Outbound> Outbounds::At(const Outbound& anywhere, const model::Place& here) {
+  auto out = std::make_unique<Outbound>(anywhere);
+  std::vector<ResourceRef> endpoints = anywhere.endpoints->sorted;
+  for (ResourceRef& one : endpoints) {
+    const std::string name = one->name;
+    const auto placed = anywhere.placed.find(name);
+    if (placed == anywhere.placed.end()) continue;
+    const ServicePort& port = *placed->second.port;
+    const std::vector<model::Endpoint> those = EndpointsFor(port, here);
+    Digest::Builder key;
+    key.Add("some endpoints").Add(name).Add(port.endpoints_digest).Add(those.size());
+    for (const model::Endpoint& endpoint : those) key.Add(endpoint.address).Add(endpoint.port);
+    one = memo_.Get(key.Done(), [&] {
+      return MakeResource(ResourceType::kEndpoints, name, ServiceEndpoints(name, those));
+    });
+  }
+  out->endpoints = Listed(std::move(endpoints));
+  return out;
 }
 
 }  // namespace heddle::translate

@@ -43,8 +43,17 @@ struct Reach {
 struct Outbound {
   const Reach* reach = nullptr;
   std::shared_ptr<const ResourceList> clusters, endpoints;  // also of what routes lead to
-  // By port; made when they are asked for.
-  std::map<std::pair<uint16_t, OutboundRoutes::Unlisted>, ResourceRef> routes;
+  // By port; made when they are asked for. One map, wherever the caller is.
+  using Routes = std::map<std::pair<uint16_t, OutboundRoutes::Unlisted>, ResourceRef>;
+  std::shared_ptr<Routes> routes;
+
+  // Clusters whose endpoints depend on where the caller is, by name.
+  struct Placed {
+    std::shared_ptr<const model::Service> service;
+    const model::ServicePort* port = nullptr;
+  };
+  std::map<std::string, Placed> placed;
+  bool by_zone = false, by_node = false;  // on what of it
 };
 
 class Outbounds {
@@ -66,6 +75,8 @@ class Outbounds {
   const ServiceResources& ResourcesOf(const model::World& world,
                                       const std::shared_ptr<const model::Service>& service);
   const Reach& ReachOf(const model::World& world, const model::EgressSet& egress);
+  // The same for callers at one place.
+  std::unique_ptr<Outbound> At(const Outbound& anywhere, const model::Place& here);
   void Fill(const model::World& world, const Reach& reach, const std::string& client_ns,
             Outbound* out);
 

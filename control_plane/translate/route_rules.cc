@@ -252,6 +252,11 @@ void AddRoutes(const model::Service& service, const ServicePort& port, const Rul
     *out->add_routes() = std::move(base);
     return;
   }
+  // The address of the application itself, which only interception shows.
+  if (in.intercepted &&
+      std::any_of(in.rule->backends.begin(), in.rule->backends.end(),
+                  [](const model::RouteBackend& one) { return one.sticky && one.weight > 0; }))
+    base.mutable_route()->add_hash_policy()->mutable_connection_properties()->set_source_ip(true);
   const absl::Duration per_try = SetTimeouts(*in.rule, port, base.mutable_route());
   if (in.rule->rewrite.has_value()) SetRewrite(*in.rule->rewrite, *in.match, base.mutable_route());
   AddForwarding(port, in, per_try, std::move(base), out);

@@ -31,15 +31,24 @@ void AddServiceHost(const model::MeshConfig& mesh, const Service& service, const
   for (const model::Route* one : routes)
     for (size_t i = 0; i < one->rules.size(); ++i)
       for (const model::RouteMatch& match : one->rules[i].matches)
-        matches.push_back({.route = one, .rule_index = i, .rule = &one->rules[i], .match = &match});
+        matches.push_back({.route = one,
+                           .rule_index = i,
+                           .rule = &one->rules[i],
+                           .match = &match,
+                           .intercepted = in.intercepted()});
   std::stable_sort(matches.begin(), matches.end(), Before);
   for (const RuleMatch& one : matches) AddRoutes(service, port, one, &host);
   if (routes.empty()) {
     model::RouteRule implicit;
     implicit.matches.emplace_back();
     implicit.backends.emplace_back().service = service.key;
+    implicit.backends[0].sticky = service.sticky;
     AddRoutes(service, port,
-              {.route = nullptr, .rule_index = 0, .rule = &implicit, .match = &implicit.matches[0]},
+              {.route = nullptr,
+               .rule_index = 0,
+               .rule = &implicit,
+               .match = &implicit.matches[0],
+               .intercepted = in.intercepted()},
               &host);
   }
   *out->add_virtual_hosts() = std::move(host);
@@ -92,10 +101,8 @@ std::vector<std::string> HostNames(const model::MeshConfig& mesh, const Service&
   names.push_back(full);
   names.push_back(absl::StrCat(full, ".svc"));
   names.push_back(absl::StrCat(full, ".svc.", mesh.cluster_domain));
-  if (!service.cluster_ip.empty()) {
-    const bool v6 = service.cluster_ip.find(':') != std::string::npos;
-    names.push_back(v6 ? absl::StrCat("[", service.cluster_ip, "]") : service.cluster_ip);
-  }
+  for (const std::string& ip : service.cluster_ips)
+    names.push_back(ip.find(':') == std::string::npos ? ip : absl::StrCat("[", ip, "]"));
   std::vector<std::string> out;
   for (const std::string& name : names) {
     if (alone) out.push_back(name);

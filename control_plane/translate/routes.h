@@ -25,6 +25,7 @@ struct OutboundRoutes {
   uint16_t port = 0;  // only services with this HTTP port; 0: every port, told by the host
   enum class Unlisted { kNotFound, kPassthrough, kRefuse };
   Unlisted unlisted = Unlisted::kNotFound;  // hosts of no service
+  bool intercepted() const { return unlisted != Unlisted::kNotFound; }
 };
 ::envoy::config::route::v3::RouteConfiguration OutboundRouteConfiguration(
     const model::MeshConfig& mesh, const OutboundRoutes& in);
@@ -50,6 +51,7 @@ struct RuleMatch {
   size_t rule_index = 0;
   const model::RouteRule* rule = nullptr;
   const model::RouteMatch* match = nullptr;
+  bool intercepted = false;  // the caller's connections are
 };
 // Gateway API's order of precedence.
 bool Before(const RuleMatch& a, const RuleMatch& b);

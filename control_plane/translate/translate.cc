@@ -107,7 +107,7 @@ void Task::AddRoutes(uint16_t port) {
     unlisted = view_.egress->allow_unlisted ? OutboundRoutes::Unlisted::kPassthrough
                                             : OutboundRoutes::Unlisted::kRefuse;
   const std::string name = OutboundRoutesName(port);
-  ResourceRef& shared = outbound_.routes[{port, unlisted}];
+  ResourceRef& shared = (*outbound_.routes)[{port, unlisted}];
   if (shared == nullptr) {
     OutboundRoutes in{.name = name,
                       .client_ns = view_.workload.ns,
@@ -304,6 +304,7 @@ absl::StatusOr<ProxyView> MakeProxyView(const model::World& world, const model::
                    .labels = workload->labels,
                    .ports = workload->ports,
                    .locality = workload->locality,
+                   .node = workload->node,
                    .mtls = workload->mtls,
                    .port_mtls = workload->port_mtls,
                    .egress = workload->egress,

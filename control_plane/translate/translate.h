@@ -67,7 +67,9 @@ struct ProxyView {
   std::string address;
   std::map<std::string, std::string> labels;
   std::vector<model::WorkloadPort> ports;
+  // Where it is: looked at only for services whose endpoints depend on it.
   model::Locality locality;
+  std::string node;
   model::MtlsMode mtls = model::MtlsMode::kPermissive;
   std::map<uint16_t, model::MtlsMode> port_mtls;
   std::shared_ptr<const model::EgressSet> egress;  // not null

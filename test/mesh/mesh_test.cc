@@ -125,6 +125,24 @@ apiVersion: heddle.dev/v1
 kind: Workload
 metadata: {name: outsider, namespace: bookshop, labels: {app: reviews}}
 spec: {address: 127.0.1.99, sidecar: NONE, ports: [{name: http, port: 9080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: near, namespace: bookshop}
+spec:
+  clusterIP: 10.96.9.1
+  clusterIPs: [10.96.9.1, "fd00::1"]
+  sessionAffinity: ClientIP
+  ports: [{name: http, port: 80}, {name: tcp, port: 90}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: near-1, namespace: bookshop, labels: {kubernetes.io/service-name: near}}
+addressType: IPv4
+ports: [{name: http, port: 8080}, {name: tcp, port: 9090}]
+endpoints:
+- {addresses: [10.3.0.1], nodeName: n1, zone: z1, hints: {forZones: [{name: z1}]}}
+- {addresses: [10.3.0.2], nodeName: n2, zone: z2, hints: {forZones: [{name: z2}]}}
 )";
 
 SCENARIO("every sidecar accepts everything that it is given") {

@@ -62,6 +62,8 @@ class Edits {
     if (Gone()) return "";
     return absl::StrCat(
         Head("v1", "Service", ns, absl::StrCat("s", n)), "spec: {clusterIP: 10.0.0.", Number(6) + 1,
+        Of({"", ", clusterIPs: ['fd00::1']", ", sessionAffinity: ClientIP",
+            ", internalTrafficPolicy: Local"}),
         ", selector: {app: ", Of({"x", "y"}), "}, ports: [{name: ", Of({"http", "grpc", "tcp"}),
         ", port: 80, targetPort: 8080}, {name: ", Of({"http-b", "tcp-b"}),
         ", port: ", Of({"81", "82"}), ", targetPort: 8080}]}\n");
@@ -69,13 +71,14 @@ class Edits {
   std::string Workload(const std::string& ns, int n) {
     if (Gone()) return "";
     // Now and then the address of another one.
-    return absl::StrCat(
-        Head("heddle.dev/v1", "Workload", ns, absl::StrCat("w", n),
-             absl::StrCat(", labels: {app: ", Of({"x", "y"}), "}")),
-        "spec: {address: 10.1.", ns == "a" ? 0 : 1, ".", live_ ? Number(5) : n,
-        ", serviceAccount: ", Of({"one", "two"}), ", weight: ", Number(2) + 1,
-        ", sidecar: ", Of({"PROXY", "PROXY", "NONE"}), ", locality: {zone: ", Of({"z1", "''"}),
-        "}, ports: [{name: ", Of({"http", "tcp"}), ", port: 8080, appPort: 18080}]}\n");
+    return absl::StrCat(Head("heddle.dev/v1", "Workload", ns, absl::StrCat("w", n),
+                             absl::StrCat(", labels: {app: ", Of({"x", "y"}), "}")),
+                        "spec: {address: 10.1.", ns == "a" ? 0 : 1, ".", live_ ? Number(5) : n,
+                        ", serviceAccount: ", Of({"one", "two"}), ", weight: ", Number(2) + 1,
+                        ", sidecar: ", Of({"PROXY", "PROXY", "NONE"}), ", node: ", Of({"n1", "n2"}),
+                        ", locality: {zone: ", Of({"z1", "''"}),
+                        "}, ports: [{name: ", Of({"http", "tcp"}),
+                        ", port: 8080, appPort: 18080}]}\n");
   }
   std::string Slice(const std::string& ns, int n, int part) {
     if (Gone()) return "";
@@ -84,7 +87,9 @@ class Edits {
       absl::StrAppend(
           &endpoints, "{addresses: [10.1.", ns == "a" ? 0 : 1, ".", Number(5), "]",
           Number(2) == 0 ? absl::StrCat(", targetRef: {kind: Pod, name: w", Number(5), "}") : "",
-          ", zone: ", Of({"z1", "z2"}), ", conditions: {ready: ", Of({"true", "false"}),
+          ", zone: ", Of({"z1", "z2"}), ", nodeName: ", Of({"n1", "n2"}),
+          Of({"", ", hints: {forZones: [{name: z1}]}", ", hints: {forZones: [{name: z2}]}"}),
+          ", conditions: {ready: ", Of({"true", "false"}),
           ", serving: true, terminating: ", Of({"true", "false"}), "}}, ");
     return absl::StrCat(
         Head("discovery.k8s.io/v1", "EndpointSlice", ns, absl::StrCat("s", n, "-", part),
@@ -150,7 +155,7 @@ std::string Given(const model::World& world, translate::Translator* translator) 
   std::string out = world.digest.ToString();
   for (const auto& [key, service] : world.services) {
     absl::StrAppend(&out, "\n", key.ToString(), " ", service.digest.ToString(), " ",
-                    service.cluster_ip, " routes ", service.routes.size());
+                    absl::StrJoin(service.cluster_ips, ","), " routes ", service.routes.size());
     for (const model::ServicePort& port : service.ports) {
       absl::StrAppend(&out, " ", port.port, " ", port.endpoints_digest.ToString());
       for (const model::Endpoint& one : port.endpoints)

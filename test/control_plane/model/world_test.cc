@@ -225,7 +225,7 @@ status: {loadBalancer: {}}
 )");
   const auto& service = *world->FindService({"bookshop", "from-cluster"});
   REQUIRE(service.ports.at(0).protocol == Protocol::kHttp2);
-  REQUIRE(service.cluster_ip == "10.96.1.1");
+  REQUIRE(service.cluster_ips == std::vector<std::string>{"10.96.1.1"});
 }
 
 }  // namespace

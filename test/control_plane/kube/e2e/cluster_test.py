@@ -68,10 +68,36 @@ class Test:
         c.service(self.cluster, "shop", "headless", clusterIP="None")
         c.service(self.cluster, "shop", "elsewhere", type="ExternalName", externalName="example.com", selector=None, ports=[])
         c.service(self.cluster, "shop", "dns", ports=[{"name": "dns", "port": 53, "protocol": "UDP"}])
-        c.service(self.cluster, "shop", "sticky", sessionAffinity="ClientIP", internalTrafficPolicy="Local")
+        c.service(self.cluster, "shop", "sticky", sessionAffinity="ClientIP")
         until("the headless one", lambda: "headless.shop" in self.one.proxy("shop/web"))
         until("the sticky one", lambda: "sticky.shop" in self.one.proxy("shop/web"))
         need("elsewhere.shop" not in self.one.proxy("shop/web"), "an ExternalName is a cluster")
+        need(self.one.status()["problems"] == [], self.one.status()["problems"])
+
+    def gives_callers_what_is_near(self):
+        """Hints and internalTrafficPolicy, for callers in two zones, and both addresses of a Service of two families."""
+        self.api.create("/api/v1/nodes", {"metadata": {"name": "n2", "labels": {"topology.kubernetes.io/zone": "z2"}}})
+        c.pod(self.cluster, "shop", "far", "10.244.0.80", node="n2")
+        for name, more in (("zonal", {}), ("local", {"internalTrafficPolicy": "Local"})):
+            c.service(self.cluster, "shop", name, **more)
+            c.endpoint_slice(self.cluster, "shop", name, [
+                {**c.endpoint(f"10.244.{9 if name == 'zonal' else 8}.{i}"), "nodeName": f"n{i}", "zone": f"z{i}", "hints": {"forZones": [{"name": f"z{i}"}]}}
+                for i in (1, 2)])
+
+        def given(caller):
+            text = self.one.proxy(caller)
+            return [one for one in ("10.244.9.1", "10.244.9.2", "10.244.8.1", "10.244.8.2") if f'"{one}"' in text]
+
+        until(lambda: f"those near web: {given('shop/web')}", lambda: given("shop/web") == ["10.244.9.1", "10.244.8.1"])
+        need(given("shop/far") == ["10.244.9.2", "10.244.8.2"], given("shop/far"))
+        path = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/zonal-0"
+        self.api.patch(path, {"endpoints": [{**c.endpoint("10.244.9.1"), "zone": "z1", "hints": {"forZones": [{"name": "z1"}]}},
+                                            {**c.endpoint("10.244.9.2"), "zone": "z2"}]})
+        until("all, when one has no hints", lambda: given("shop/far") == ["10.244.9.1", "10.244.9.2", "10.244.8.2"])
+        service = c.service(self.cluster, "shop", "both", ipFamilyPolicy="PreferDualStack")
+        ips = service["spec"]["clusterIPs"]
+        until("its addresses", lambda: all((f"[{ip}]" if ":" in ip else ip) + ":80" in self.one.proxy("shop/web") for ip in ips))
+        need("source_ip" in self.one.proxy("shop/web") or "sourceIp" in self.one.proxy("shop/web"), "sessionAffinity is not consistent hashing")
         need(self.one.status()["problems"] == [], self.one.status()["problems"])
 
     def writes_the_bundle(self):
@@ -106,6 +132,13 @@ class Test:
         until("it to fail when the Service goes", lambda: c.conditions(self.api.get(ROUTES + "/reviews"))["ResolvedRefs"][0] == "False")
         c.route(self.cluster, "shop", "orphan", "missing", ["ratings"])
         until("NoMatchingParent", lambda: c.conditions(self.api.get(ROUTES + "/orphan")).get("Accepted", ("", ""))[1] == "NoMatchingParent")
+
+    def names_the_kind_of_a_backend_that_is_no_service(self):
+        c.route(self.cluster, "shop", "bucket", "ratings", [{"group": "example.com", "kind": "Bucket", "name": "b"}])
+        until(lambda: f"InvalidKind: {self.api.get(ROUTES + '/bucket').get('status')}",
+              lambda: c.conditions(self.api.get(ROUTES + "/bucket")) == {
+                  "Accepted": ("True", "Accepted", 1), "ResolvedRefs": ("False", "InvalidKind", 1)})
+        self.api.delete(ROUTES + "/bucket")
 
     def leaves_other_controllers_alone(self):
         theirs = {"parentRef": {"group": "", "kind": "Service", "name": "reviews"}, "controllerName": "example.com/other",
@@ -216,9 +249,9 @@ def main():
     report = Report()
     with Cluster(controllers=False) as cluster:
         test = Test(cluster)
-        names = ["prepare", "reads_the_cluster", "follows_changes", "strange_services_do_no_harm", "writes_the_bundle",
-                 "accepts_a_route", "says_what_is_wrong_with_a_route", "leaves_other_controllers_alone", "refuses_what_it_cannot_do",
-                 "grants_references", "prefers_grpc_routes", "writes_policy_status", "a_crd_may_come_late",
+        names = ["prepare", "reads_the_cluster", "follows_changes", "strange_services_do_no_harm", "gives_callers_what_is_near", "writes_the_bundle",
+                 "accepts_a_route", "says_what_is_wrong_with_a_route", "names_the_kind_of_a_backend_that_is_no_service",
+                 "leaves_other_controllers_alone", "refuses_what_it_cannot_do", "grants_references", "prefers_grpc_routes", "writes_policy_status", "a_crd_may_come_late",
                  "outlives_the_api_server", "a_second_replica_shares_the_ca", "a_rotation_reaches_every_replica",
                  "the_other_leads_when_one_dies"]
         wanted = sys.argv[1:] or names
