@@ -446,6 +446,8 @@ class Checks {
     std::vector<std::string> away, refused, other_version;
     size_t synced = 0;
     for (const Json& proxy : status["proxies"].Items()) {
+      // Of a pod that is gone: heddle-control remembers it for a while.
+      if (!proxy["in_configuration"].True()) continue;
       const std::string node = proxy["node"].Text();
       const std::string state = proxy["state"].Text();
       synced += state == "synced";

@@ -2,6 +2,7 @@
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "source/base/version.h"
 #include "source/decode/decode.h"
 #include "source/decode/parts.h"
 #include "source/decode/references.h"
@@ -16,7 +17,11 @@ using Names = absl::btree_set<std::string>;
 
 absl::Status DecodeNode(const core::Node& in, config::Bootstrap* out) {
   core::Node node = in;
-  if (node.user_agent_name().empty()) node.set_user_agent_name("heddle-proxy");
+  if (node.user_agent_name().empty()) {
+    node.set_user_agent_name("heddle-proxy");
+    // What heddlectl check tells older sidecars by.
+    if (!node.has_user_agent_version()) node.set_user_agent_version(base::kVersion);
+  }
   out->node_id = node.id();
   out->node_cluster = node.cluster();
   out->node_locality.region = node.locality().region();

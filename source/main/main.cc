@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "source/base/log.h"
+#include "source/base/version.h"
 #include "source/intercept/command.h"
 #include "source/probe/command.h"
 #include "source/probe/probe.h"
@@ -55,7 +56,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (options->version) {
-    std::printf("heddle-proxy %s\n", heddle::server::kVersion);
+    std::printf("heddle-proxy %s\n", heddle::base::kVersion);
     return 0;
   }
   if (const char* probes = std::getenv(heddle::probe::kProbesVariable); probes != nullptr)

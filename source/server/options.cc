@@ -12,8 +12,6 @@
 
 namespace heddle::server {
 
-const char kVersion[] = "0.1.0";
-
 const char kHelp[] =
     R"(heddle-proxy: the sidecar of the Heddle service mesh.
 

@@ -44,6 +44,5 @@ struct Options {
 absl::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments);
 
 extern const char kHelp[];
-extern const char kVersion[];
 
 }  // namespace heddle::server

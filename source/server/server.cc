@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "source/base/log.h"
 #include "source/base/status.h"
+#include "source/base/version.h"
 #include "source/filter/catalogue/catalogue.h"
 #include "source/observe/format.h"
 #include "source/server/bootstrap.h"
@@ -571,7 +572,7 @@ void Server::Finish() {
 
 admin::ServerInfo Server::Info() {
   admin::ServerInfo info;
-  info.version = kVersion;
+  info.version = base::kVersion;
   switch (state_) {
     case State::kStarting:
       info.state = first_clusters_.over() ? "INITIALIZING" : "PRE_INITIALIZING";

@@ -1,6 +1,7 @@
 // Bootstraps: the files people write, and one line for each mistake.
 #include <catch2/catch.hpp>
 
+#include "source/base/version.h"
 #include "test/decode/decode_helper.h"
 
 namespace heddle::test {
@@ -37,7 +38,8 @@ dynamic_resources:
   REQUIRE(out.ok());
   CHECK(out->node_id == "n");
   CHECK(out->node_cluster == "c");
-  CHECK_FALSE(out->node_bytes.empty());
+  // What the control plane is told: heddlectl check compares versions by it.
+  CHECK_THAT(out->node_bytes, Catch::Contains("heddle-proxy") && Catch::Contains(base::kVersion));
   CHECK(out->admin.ToString() == "127.0.0.1:15000");
   CHECK(out->ads->cluster == "xds");
   CHECK(out->ads->delta);

@@ -325,11 +325,14 @@ SCENARIO("check before an installation finds what stands against it") {
 SCENARIO("check after an installation finds what is wrong with it") {
   FakeCluster cluster;
   AnswerBare(cluster);
-  const auto control =
-      Serve({{"/status", StatusPage(ProxyLine("shop/web", "synced"))},
-             {"/metrics",
-              absl::StrFormat("heddle_control_certificate_expiry_seconds{name=\"serving\"} %d\n",
-                              absl::ToUnixSeconds(absl::Now() + absl::Hours(12)))}});
+  const auto control = Serve(
+      {{"/status", StatusPage(ProxyLine("shop/web", "synced") + "," +
+                              absl::StrReplaceAll(ProxyLine("shop/gone", "disconnected", "0.0.1"),
+                                                  {{R"("in_configuration":true)",
+                                                    R"("in_configuration":false)"}}))},
+       {"/metrics",
+        absl::StrFormat("heddle_control_certificate_expiry_seconds{name=\"serving\"} %d\n",
+                        absl::ToUnixSeconds(absl::Now() + absl::Hours(12)))}});
   cluster.Write("forward/control-a", absl::StrCat(control->port()));
   cluster.Answer(kControlPods, Pods({"control-a"}));
   cluster.Answer(kDeployment, Deployment(2, 2, kControlVersion));

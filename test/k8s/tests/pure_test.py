@@ -1,16 +1,21 @@
 """The parts of the pod runner that need no cluster: references, environment, rules, DNS, security contexts, probes by hand."""
 
+import gzip
+import hashlib
+import io
+import json
 import os
 import socket
 import struct
 import sys
+import tarfile
 import tempfile
 import threading
 import zlib
 
 from report import Report
 
-from k8s.podrunner import checks, dns, fields, services, spdy, spec, volumes
+from k8s.podrunner import checks, dns, fields, oci, services, spdy, spec, volumes
 from k8s.podrunner.runtime import Image
 
 POD = {"metadata": {"name": "web-1", "namespace": "shop", "uid": "u1", "labels": {"b": 'say "hi"', "a": "1"}, "annotations": {"x/y": "z"}},
@@ -227,12 +232,79 @@ def streams():
     return problems
 
 
+def layer(*entries):
+    """A tar: (name, text) is a file, (name, None) a folder, (name, "-> target") a link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, text in entries:
+            info = tarfile.TarInfo(name)
+            if text is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+            elif text.startswith("-> "):
+                info.type, info.linkname = tarfile.SYMTYPE, text.removeprefix("-> ")
+            else:
+                info.size, info.mode = len(text), 0o755
+            archive.addfile(info, io.BytesIO((text or "").encode()))
+    return out.getvalue()
+
+
+def layout(folder, layers, **said):
+    """Writes an OCI layout; the paths of its layers' blobs."""
+    def blob(content, kind):
+        hexdigest = hashlib.sha256(content).hexdigest()
+        path = os.path.join(folder, "blobs/sha256", hexdigest)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        return {"mediaType": kind, "digest": "sha256:" + hexdigest, "size": len(content)}, path
+    packed = [blob(gzip.compress(one, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip") for one in layers]
+    config = blob(json.dumps({"config": said, "rootfs": {"diff_ids": ["sha256:" + hashlib.sha256(one).hexdigest() for one in layers]}})
+                  .encode(), "config")[0]
+    manifest = blob(json.dumps({"config": config, "layers": [one for one, _ in packed]}).encode(), "manifest")[0]
+    manifest["annotations"] = {"io.containerd.image.name": "docker.io/shop/web:1"}
+    for name, content in (("index.json", {"manifests": [manifest]}), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+    return [path for _, path in packed]
+
+
+def image_layouts():
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        base = layer(("etc", None), ("etc/passwd", "root:x:0:0::/:\nweb:x:77:78::/:\n"), ("etc/group", "web:x:79:\n"), ("usr", None),
+                     ("usr/old", "old"), ("usr/bin", None), ("usr/bin/web", "one"), ("bin", "-> usr/bin"), ("cache", None), ("cache/a", "a"))
+        over = layer(("usr/.wh.old", ""), ("bin/web", "two"), ("cache", None), ("cache/.wh..wh..opq", ""), ("cache/b", "b"))
+        one = os.path.join(folder, "one")
+        paths = layout(one, [base, over], Entrypoint=["/bin/web"], Cmd=["-v"], User="web", Env=["A=b=c"], WorkingDir="/usr")
+        name, image = oci.load(one, os.path.join(folder, "root"))
+        problems += same((name, image.entrypoint, image.command, image.user, image.env, image.workdir),
+                         ("shop/web:1", ["/bin/web"], ["-v"], "77:78", {"A": "b=c"}, "/usr"))
+        problems += same((oci.user("web:web", image.root), oci.user("5", image.root), oci.user("5:6", image.root)), ("77:79", "5", "5:6"))
+        with open(os.path.join(image.root, "usr/bin/web"), encoding="utf-8") as file:
+            problems += same(file.read(), "two")
+        problems += same((os.path.exists(image.root + "/usr/old"), os.listdir(image.root + "/cache")), (False, ["b"]))
+        with open(paths[1], "ab") as file:
+            file.write(b"x")
+        layout(os.path.join(folder, "two"), [layer(("../out", "x"), ("etc", None))])
+        layout(os.path.join(folder, "three"), [layer(("way", "-> " + folder)), layer(("way/out", "x"))])
+        for which, wanted in (("one", "is something else"), ("three", "outside the image")):
+            try:
+                oci.load(os.path.join(folder, which), os.path.join(folder, "root-" + which))
+                problems.append(f"{which} was taken")
+            except oci.BadImage as error:
+                problems += same(wanted in str(error), True)
+        oci.load(os.path.join(folder, "two"), os.path.join(folder, "root-two"))
+        problems += same(sorted(name for name in os.listdir(folder) if "out" in name), [])
+    return problems
+
+
 def main():
     report = Report()
     for name, test in (("field references", field_references), ("resource references", resources), ("$(NAME) in arguments", expansion),
                        ("a container's environment", environment), ("users and capabilities", security),
                        ("command and args", command_lines), ("services to endpoints to rules", translations), ("DNS", names),
-                       ("files of a volume change together", files_swap), ("probes by HTTP, gRPC and TCP", probes), ("SPDY streams", streams)):
+                       ("files of a volume change together", files_swap), ("probes by HTTP, gRPC and TCP", probes), ("SPDY streams", streams),
+                       ("images from OCI layouts", image_layouts)):
         report.run(name, test)
     return report.end()
 
