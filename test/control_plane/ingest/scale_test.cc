@@ -19,8 +19,8 @@ constexpr int kChanges = 20;
 
 std::string Ns(int service) { return absl::StrCat("n", service / 100); }
 
-ParsedFile File(model::Kind kind, std::string name,
-                std::shared_ptr<const google::protobuf::Message> body) {
+ParsedFile File(model::Kind kind, const std::string& name,
+                const std::shared_ptr<const google::protobuf::Message>& body) {
   ParsedFile out;
   out.name = name;
   out.objects.push_back({.kind = kind,
@@ -77,48 +77,82 @@ ParsedFile Pod(const std::string& ns, const std::string& name, const std::string
   return File(model::Kind::kWorkload, absl::StrCat("Pod ", ns, "/", name), body);
 }
 
-void Measure(bool pods) {
-  model::WorldOptions options;
-  options.live = true;
-  Merge merge(options);
-  for (int i = 0; i < kServices; ++i) {
-    merge.Put(Service(i));
-    merge.Put(Slice(i, kEndpoints, pods));
-    for (int e = 0; pods && e < kEndpoints; ++e)
-      merge.Put(Pod(Ns(i), absl::StrCat("s", i % 100, "-", e), Address(i, e)));
+template <typename What>
+double Milliseconds(const What& what) {
+  const absl::Time began = absl::Now();
+  what();
+  return absl::ToDoubleMilliseconds(absl::Now() - began);
+}
+
+model::WorldOptions Live() {
+  model::WorldOptions out;
+  out.live = true;
+  return out;
+}
+
+// The mesh, and what one sidecar in it is given.
+class Mesh {
+ public:
+  // `pods`: with a sidecar behind each endpoint.
+  explicit Mesh(bool pods) : pods_(pods) {
+    for (int i = 0; i < kServices; ++i) Add(i);
+    merge_.Put(Pod("n0", "client", "10.244.0.50"));
+    const double world = Milliseconds([this] { merge_.Apply(); });
+    const double translation = Milliseconds([this] { Translate(); });
+    std::printf("%d services, %d endpoints%s: the first world %.1f ms, translated in %.1f ms\n",
+                kServices, kServices * kEndpoints, pods ? ", each with a sidecar" : "", world,
+                translation);
   }
-  merge.Put(Pod("n0", "client", "10.244.0.50"));
-  const auto timed = [](const auto& what) {
-    const absl::Time began = absl::Now();
-    what();
-    return absl::ToDoubleMilliseconds(absl::Now() - began);
-  };
-  const double first = timed([&] { REQUIRE(merge.Apply()); });
-  translate::Translator translator;
-  const auto translate = [&] {
+
+  // One endpoint of that service goes.
+  void Change(int service) {
+    merge_.Put(Slice(service, kEndpoints - 1, pods_));
+    apply_ += Milliseconds([this] { merge_.Apply(); });
+    translation_ += Milliseconds([this] { Translate(); });
+  }
+  void Say() const {
+    std::printf("after a change %.2f ms and %.2f ms\n", apply_ / kChanges, translation_ / kChanges);
+  }
+
+  model::BuildMemory::Stats made() const { return merge_.made(); }
+  size_t resources_made() const { return translator_.stats().made; }
+  size_t clusters() const { return clusters_; }
+
+ private:
+  void Add(int service) {
+    merge_.Put(Service(service));
+    merge_.Put(Slice(service, kEndpoints, pods_));
+    for (int e = 0; pods_ && e < kEndpoints; ++e)
+      merge_.Put(Pod(Ns(service), absl::StrCat("s", service % 100, "-", e), Address(service, e)));
+  }
+  void Translate() {
     const auto view =
-        translate::MakeProxyView(*merge.world(), {"n0", "client"}, {.intercept = true});
-    REQUIRE(translator.Translate(*merge.world(), *view)
-                ->Of(translate::ResourceType::kEndpoints)
-                .size() == kServices);
-  };
-  const double first_translation = timed(translate);
-  double apply = 0, translation = 0;
-  for (int i = 0; i < kChanges; ++i) {
-    merge.Put(Slice(i, kEndpoints - 1, pods));
-    apply += timed([&] { REQUIRE(merge.Apply()); });
-    REQUIRE(merge.made().readings == 1);
-    REQUIRE(merge.made().services == 1);
-    REQUIRE(merge.made().workloads == 0);
-    const size_t made = translator.stats().made;
-    translation += timed(translate);
-    REQUIRE(translator.stats().made <= made + 2);  // its cluster's key has the endpoints in it
+        translate::MakeProxyView(*merge_.world(), {"n0", "client"}, {.intercept = true});
+    if (!view.ok()) return;
+    clusters_ = translator_.Translate(*merge_.world(), *view)
+                    ->Of(translate::ResourceType::kEndpoints)
+                    .size();
   }
-  std::printf(
-      "%d services, %d endpoints%s: the first world %.1f ms, translated in %.1f ms; after "
-      "a change %.2f ms and %.2f ms\n",
-      kServices, kServices * kEndpoints, pods ? ", each with a sidecar" : "", first,
-      first_translation, apply / kChanges, translation / kChanges);
+
+  const bool pods_;
+  Merge merge_{Live()};
+  translate::Translator translator_;
+  size_t clusters_ = 0;
+  double apply_ = 0, translation_ = 0;
+};
+
+void Measure(bool pods) {
+  Mesh mesh(pods);
+  REQUIRE(mesh.clusters() == kServices);
+  for (int i = 0; i < kChanges; ++i) {
+    const size_t made = mesh.resources_made();
+    mesh.Change(i);
+    REQUIRE(mesh.made().readings == 1);
+    REQUIRE(mesh.made().services == 1);
+    REQUIRE(mesh.made().workloads == 0);
+    REQUIRE(mesh.resources_made() <= made + 2);  // its cluster's key has the endpoints in it
+  }
+  mesh.Say();
 }
 
 SCENARIO("a change of one Service's endpoints makes only that Service anew") { Measure(false); }
