@@ -9,7 +9,8 @@ namespace heddle::observe {
 
 struct StatsOptions {
   bool used_only = false;  // leave out what never changed from zero
-  std::string contains;    // only names holding this text (Prometheus: after naming); empty = all
+  // Only names holding this text (Prometheus: after naming); empty = all.
+  std::string contains = {};
 };
 
 // Names are prefixed "envoy_", dots become underscores, tags become labels; histograms in Envoy's

@@ -13,9 +13,9 @@
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "source/admin/pages.h"
 #include "source/base/log.h"
-#include "source/filter/catalogue/catalogue.h"
 #include "source/xds/config_store.h"
 #include "test/support/test_ca.h"
+#include "test/xds/store_bench.h"
 
 namespace heddle::admin {
 namespace {
@@ -45,19 +45,7 @@ class CapturedLog {
   int stderr_;
 };
 
-struct Proxy final : View {
-  Proxy()
-      : sheet(registry.AddSheet()),
-        store({.loop = loop,
-               .registry = registry,
-               .sheet = sheet,
-               .random = random,
-               .resolver = nullptr,
-               .log_files = logs,
-               .span_queues = queues,
-               .catalogue = filter::AllFilters(),
-               .on_change = [] {}}) {}
-
+struct Proxy final : View, xds::StoreBench {
   ServerInfo Info() override { return {}; }
   stats::Registry& Stats() override { return registry; }
   std::shared_ptr<const proxy::Snapshot> Current() override { return store.Build(); }
@@ -92,14 +80,6 @@ struct Proxy final : View {
     request.path = "/config_dump";
     return Answer(*this, request).body;
   }
-
-  event::Loop loop;
-  stats::Registry registry;
-  stats::Sheet& sheet;
-  base::Random random{1};
-  observe::LogFiles logs;
-  observe::SpanQueues queues;
-  xds::ConfigStore store;
 };
 
 using envoy::extensions::transport_sockets::tls::v3::Secret;

@@ -17,11 +17,9 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
-#include "source/filter/catalogue/catalogue.h"
 #include "source/net/socket.h"
 #include "source/proxy/session.h"
-#include "source/xds/config_store.h"
-#include "source/yaml/yaml.h"
+#include "test/xds/store_bench.h"
 
 namespace heddle::server {
 namespace {
@@ -106,11 +104,11 @@ bool Has(const std::string& text, absl::string_view part) {
 }
 
 // The main thread's half of a proxy, and one worker.
-struct Bench {
-  Bench() : sheet(registry.AddSheet()), worker(registry.AddSheet(), base::SystemClock()) {
+struct Bench : xds::StoreBench {
+  Bench() : worker(registry.AddSheet(), base::SystemClock()) {
     worker.Start();
     origin = *net::Listen(*net::Address::FromIp("127.0.0.1", 0));
-    Put<envoy::config::cluster::v3::Cluster>(
+    PutGood<envoy::config::cluster::v3::Cluster>(
         xds::Type::kCluster,
         absl::Substitute("{name: origin, load_assignment: {cluster_name: origin, endpoints: "
                          "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: "
@@ -119,13 +117,8 @@ struct Bench {
   }
 
   template <typename Message>
-  void Put(xds::Type type, const std::string& yaml) {
-    Message message;
-    const absl::Status parsed = yaml::Decode(yaml, &message, {.file = "test"});
-    INFO(parsed.message());
-    REQUIRE(parsed.ok());
-    xds::Resource resource{.name = "", .version = "1", .bytes = message.SerializeAsString()};
-    const absl::Status put = store.Put(type, &resource);
+  void PutGood(xds::Type type, const std::string& yaml) {
+    const absl::Status put = Put<Message>(type, yaml);
     INFO(put.message());
     REQUIRE(put.ok());
   }
@@ -137,7 +130,7 @@ struct Bench {
       sockets[name] = *net::Listen(*net::Address::FromIp("127.0.0.1", 0));
       ports[name] = net::LocalAddress(sockets[name].get());
     }
-    Put<envoy::config::listener::v3::Listener>(
+    PutGood<envoy::config::listener::v3::Listener>(
         xds::Type::kListener,
         absl::Substitute(
             R"({name: $0, address: {socket_address: {address: 127.0.0.1, port_value: $1}},
@@ -167,21 +160,6 @@ struct Bench {
     return net::Fd(accept(origin.get(), nullptr, nullptr));
   }
 
-  event::Loop loop;
-  stats::Registry registry;
-  stats::Sheet& sheet;
-  base::Random random{1};
-  observe::LogFiles logs;
-  observe::SpanQueues queues;
-  xds::ConfigStore store{{.loop = loop,
-                          .registry = registry,
-                          .sheet = sheet,
-                          .random = random,
-                          .resolver = nullptr,
-                          .log_files = logs,
-                          .span_queues = queues,
-                          .catalogue = filter::AllFilters(),
-                          .on_change = [] {}}};
   std::map<std::string, net::Address> ports;
   NewSockets sockets;
   net::Fd origin;

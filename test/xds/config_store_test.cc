@@ -13,38 +13,22 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
-#include "source/filter/catalogue/catalogue.h"
 #include "source/tls/context.h"
 #include "source/upstream/spec.h"
-#include "source/yaml/yaml.h"
 #include "test/support/fake_clock.h"
 #include "test/support/test_ca.h"
+#include "test/xds/store_bench.h"
 
 namespace heddle::xds {
 namespace {
 
-struct Bench {
-  Bench()
-      : sheet(registry.AddSheet()),
-        store({.loop = loop,
-               .registry = registry,
-               .sheet = sheet,
-               .random = random,
-               .resolver = nullptr,
-               .log_files = logs,
-               .span_queues = queues,
-               .catalogue = filter::AllFilters(),
-               .on_change = [this] { ++changes; }}) {}
+struct OwnClock {
+  test::FakeClock clock;
+};
 
-  template <typename Message>
-  absl::Status Put(Type type, const std::string& yaml) {
-    Message message;
-    const absl::Status parsed = yaml::Decode(yaml, &message, {.file = "test"});
-    INFO(parsed.message());
-    REQUIRE(parsed.ok());
-    Resource resource{.name = "", .version = "1", .bytes = message.SerializeAsString()};
-    return store.Put(type, &resource);
-  }
+struct Bench : OwnClock, StoreBench {
+  Bench() : StoreBench({.clock = &clock}) {}
+
   absl::Status PutCluster(const std::string& yaml) {
     return Put<envoy::config::cluster::v3::Cluster>(Type::kCluster, yaml);
   }
@@ -63,16 +47,6 @@ struct Bench {
   uint64_t Counted(const std::string& name, const stats::Tags& tags = {}) {
     return registry.Total(registry.Counter(name, tags));
   }
-
-  int changes = 0;  // asked for by the store
-  test::FakeClock clock;
-  event::Loop loop{{.clock = &clock}};
-  stats::Registry registry;
-  stats::Sheet& sheet;
-  base::Random random{1};
-  observe::LogFiles logs;
-  observe::SpanQueues queues;
-  ConfigStore store;
 };
 
 constexpr char kEdsCluster[] =

@@ -4,16 +4,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "source/base/status.h"
-#include "source/http/h1/body.h"
 #include "source/http/h1/codec.h"
-#include "source/http/h1/encode.h"
-#include "source/http/h1/head.h"
+#include "source/http/h1/half.h"
 
 namespace heddle::http::h1 {
 namespace {
 
 // Informational heads before a final one; more is a peer that never answers.
 constexpr int kMaxInformational = 64;
+constexpr Failure kBrokenResponse{502, "http1.codec_error"};
 
 // Requests whose missing body is not worth a content-length: 0 (RFC 9110 8.6).
 bool ExpectsNoBody(absl::string_view method) {
@@ -21,13 +20,15 @@ bool ExpectsNoBody(absl::string_view method) {
          method == "CONNECT";
 }
 
-class Client final : public ClientCodec, private ClientStream {
+class Client final : public ClientCodec,
+                     private ClientStream,
+                     private Half<ClientEvents, ResponseEvents> {
  public:
   Client(const Options& options, base::Buffer* out, ClientEvents* events)
-      : options_(options), out_(out), events_(events) {}
+      : Half(options, out, events) {}
 
   absl::Status Feed(base::Buffer& in, bool eof) override;
-  void PrepareFlush() override { output_noted_ = false; }
+  void PrepareFlush() override { ClearOutputNotice(); }
   void ResetAll(ResetReason reason) override { EndStream(reason); }
   void SendPing(uint64_t) override {}
   Protocol protocol() const override { return Protocol::kHttp11; }
@@ -36,9 +37,7 @@ class Client final : public ClientCodec, private ClientStream {
   size_t max_streams() const override { return 1; }
   bool reusable() const override { return reusable_; }
   void Drain() override { reusable_ = false; }
-  void OnOutWritable() override {
-    if (receiver_ != nullptr) receiver_->OnWritable();
-  }
+  void OnOutWritable() override { TellWritable(); }
   bool wants_input() const override { return state_ == State::kDone || !InBody() || reading_; }
 
  private:
@@ -73,27 +72,13 @@ class Client final : public ClientCodec, private ClientStream {
   void EndStream(ResetReason reason);
   void EndRequest(bool complete);
   void EndResponse();
-  void NoteOutput();
 
-  const Options options_;
-  base::Buffer* const out_;
-  ClientEvents* const events_;
-  ResponseEvents* receiver_ = nullptr;  // of the stream there is
-  HeadScanner scanner_;
-  BodyReader body_;
-  BodyWriter writer_;
   base::Buffer held_;  // bytes for a tunnel that the peer has not accepted yet
   State state_ = State::kIdle;
   Request request_ = Request::kNone;
   WireBytes wire_;
-  uint32_t id_ = 0;
   int informational_ = 0;
-  bool reading_ = true;
   bool reusable_ = true;
-  bool keep_alive_ = true;  // of the response there is
-  bool output_noted_ = false;
-  bool head_request_ = false;
-  bool connect_ = false;
   bool upgrade_ = false;
   bool held_end_ = false;  // the request ended while held
 };
@@ -108,9 +93,8 @@ ClientStream* Client::NewStream(ResponseEvents* events) {
 }
 
 absl::Status Client::Feed(base::Buffer& in, bool eof) {
-  Failure failure;
-  while (!in.empty() && Step(in, &failure)) {
-  }
+  const Failure failure =
+      FeedBy(in, [this](base::Buffer& rest, Failure* wrong) { return Step(rest, wrong); });
   if (failure.failed()) return Fail(failure);
   if (eof && (in.empty() || !InBody())) OnEof();
   return absl::OkStatus();
@@ -127,14 +111,9 @@ bool Client::Step(base::Buffer& in, Failure* failure) {
       return ReadHead(in, failure);
     case State::kBody:
       return reading_ && ReadBody(in, failure);
-    case State::kTunnel: {
-      if (!reading_) return false;
-      base::Buffer data;
-      data.Move(in);
-      wire_.received += data.size();
-      receiver_->OnBody(data, false);
-      return true;
-    }
+    case State::kTunnel:
+      if (reading_) wire_.received += in.size();
+      return PassTunnel(in);
     case State::kDone:
       in.Clear();
       return false;
@@ -148,29 +127,17 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
     return false;
   }
   if (scanner_.idle() && in.Front()[0] != 'H') {
-    *failure = {502, "http1.codec_error"};
+    *failure = kBrokenResponse;
     return false;
-  }
-  switch (scanner_.Scan(in, options_.max_headers_bytes)) {
-    case HeadScanner::Result::kMore:
-      return false;
-    case HeadScanner::Result::kBroken:
-      *failure = {502, "http1.codec_error"};
-      return false;
-    case HeadScanner::Result::kTooLarge:
-      *failure = {431, "http1.headers_too_large"};
-      return false;
-    case HeadScanner::Result::kDone:
-      break;
   }
   ResponseHead head;
   ParsedHead parsed;
   Framing framing;
-  const size_t bytes = scanner_.size();
-  wire_.received += bytes;
-  scanner_.Reset();
-  *failure = ParseHead(HeadKind::kResponse, in, bytes, options_, &head.headers, &parsed);
-  if (!failure->failed()) *failure = StartResponse(&head, parsed, &framing);
+  if (!TakeHead(HeadKind::kResponse, kBrokenResponse, scanner_, in, options_, &head.headers,
+                &parsed, &wire_.received, failure)) {
+    return false;
+  }
+  *failure = StartResponse(&head, parsed, &framing);
   if (failure->failed()) return false;
 
   if (head.informational() && head.status != 101) {
@@ -203,13 +170,12 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
 }
 
 Failure Client::StartResponse(ResponseHead* head, const ParsedHead& parsed, Framing* framing) {
-  constexpr Failure kBroken{502, "http1.codec_error"};
   if (parsed.major != 1 || parsed.minor > 1 || parsed.status < 100 || parsed.status > 599)
-    return kBroken;
+    return kBrokenResponse;
   head->status = parsed.status;
   head->version = parsed.minor == 0 ? Protocol::kHttp10 : Protocol::kHttp11;
-  if (head->status == 101 && !upgrade_) return kBroken;
-  if (head->informational() && ++informational_ > kMaxInformational) return kBroken;
+  if (head->status == 101 && !upgrade_) return kBrokenResponse;
+  if (head->informational() && ++informational_ > kMaxInformational) return kBrokenResponse;
   const bool tunnel = connect_ && head->status / 100 == 2;
   Failure failure = ExamineResponseFraming(head->status, head_request_, tunnel, options_,
                                            &head->headers, framing);
@@ -220,10 +186,8 @@ Failure Client::StartResponse(ResponseHead* head, const ParsedHead& parsed, Fram
   if (!failure.failed()) failure = ExamineConnection(&head->headers, &connection);
   if (failure.failed()) return failure;
   if (head->status != 101) head->headers.Remove(HeaderId::kUpgrade);
-  const bool keep_alive =
-      parsed.minor == 0 ? connection.keep_alive && !connection.close : !connection.close;
-  head->keep_alive = keep_alive;
-  if (!head->informational()) keep_alive_ = keep_alive;
+  head->keep_alive = KeepsAlive(parsed, connection);
+  if (!head->informational()) keep_alive_ = head->keep_alive;
   return {};
 }
 
@@ -396,11 +360,6 @@ void Client::EndResponse() {
   if (request_ != Request::kEnded) return;
   receiver_ = nullptr;
   request_ = Request::kNone;
-}
-
-void Client::NoteOutput() {
-  if (std::exchange(output_noted_, true)) return;
-  events_->OnOutput();
 }
 
 }  // namespace

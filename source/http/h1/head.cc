@@ -276,6 +276,28 @@ Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, He
   return Run(&parser, HeadKind::kRequest, text, kLine.size() + bytes, &collector);
 }
 
+bool TakeHead(HeadKind kind, const Failure& broken, HeadScanner& scanner, base::Buffer& in,
+              const Options& options, Headers* headers, ParsedHead* head, uint64_t* bytes,
+              Failure* failure) {
+  switch (scanner.Scan(in, options.max_headers_bytes)) {
+    case HeadScanner::Result::kMore:
+      return false;
+    case HeadScanner::Result::kBroken:
+      *failure = broken;
+      return false;
+    case HeadScanner::Result::kTooLarge:
+      *failure = {431, "http1.headers_too_large"};
+      return false;
+    case HeadScanner::Result::kDone:
+      break;
+  }
+  const size_t size = scanner.size();
+  *bytes += size;
+  scanner.Reset();
+  *failure = ParseHead(kind, in, size, options, headers, head);
+  return !failure->failed();
+}
+
 namespace {
 
 // Digits only, no sign, no list. False when it is anything else or does not fit.
@@ -441,6 +463,11 @@ Failure ExamineConnection(Headers* headers, ConnectionFields* fields) {
   if (te) headers->Remove(HeaderId::kTe);
   if (trailers) headers->AddView(HeaderId::kTe, NameOf(HeaderId::kTe), "trailers");
   return {};
+}
+
+bool KeepsAlive(const ParsedHead& head, const ConnectionFields& connection) {
+  if (connection.close) return false;
+  return head.minor != 0 || head.major != 1 || connection.keep_alive;
 }
 
 }  // namespace heddle::http::h1

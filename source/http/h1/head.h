@@ -64,6 +64,11 @@ Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& 
                   Headers* headers, ParsedHead* head);
 // The same for the trailers of a chunked body: fields and an empty line.
 Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, Headers* trailers);
+// Scans and, once the head is whole, takes and parses it. False: it is not whole yet, or failed; a
+// head that cannot be one fails as `broken`. `bytes` grows by what was taken.
+bool TakeHead(HeadKind kind, const Failure& broken, HeadScanner& scanner, base::Buffer& in,
+              const Options& options, Headers* headers, ParsedHead* head, uint64_t* bytes,
+              Failure* failure);
 
 enum class BodyKind : uint8_t { kNone, kLength, kChunked, kUntilEof };
 
@@ -90,6 +95,9 @@ struct ConnectionFields {
 // Reads and removes the connection's own fields: connection and what it nominates, keep-alive,
 // proxy-connection, te other than trailers. Upgrade itself stays.
 Failure ExamineConnection(Headers* headers, ConnectionFields* fields);
+
+// Whether the connection serves another message after one with this head: HTTP/1.0 has to ask.
+bool KeepsAlive(const ParsedHead& head, const ConnectionFields& connection);
 
 // RFC 9110 token characters, lowered; 0 for any other byte.
 char LowerToken(char c);

@@ -7,10 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "source/base/status.h"
-#include "source/http/h1/body.h"
 #include "source/http/h1/codec.h"
-#include "source/http/h1/encode.h"
-#include "source/http/h1/head.h"
+#include "source/http/h1/half.h"
 #include "source/http/h1/target.h"
 
 namespace heddle::http::h1 {
@@ -32,10 +30,12 @@ std::string WithoutH2c(absl::string_view upgrade) {
   return kept;
 }
 
-class Server final : public ServerCodec, private ServerStream {
+class Server final : public ServerCodec,
+                     private ServerStream,
+                     private Half<ServerEvents, RequestEvents> {
  public:
   Server(const Options& options, base::Buffer* out, ServerEvents* events)
-      : options_(options), out_(out), events_(events) {}
+      : Half(options, out, events) {}
 
   absl::Status Feed(base::Buffer& in, bool eof) override;
   bool ResetStalled() override { return false; }
@@ -43,16 +43,14 @@ class Server final : public ServerCodec, private ServerStream {
   void GiveUp(const Malformed& what) override {
     if (state_ == State::kHead) Refuse(what);
   }
-  void PrepareFlush() override { output_noted_ = false; }
+  void PrepareFlush() override { ClearOutputNotice(); }
   void ResetAll(ResetReason reason) override { EndStream(reason); }
   void SendPing(uint64_t) override {}
   Protocol protocol() const override { return Protocol::kHttp11; }
   size_t active_streams() const override { return response_ == Response::kNone ? 0 : 1; }
   void Drain() override { draining_ = true; }
   bool finished() const override { return state_ == State::kDone && response_ == Response::kNone; }
-  void OnOutWritable() override {
-    if (receiver_ != nullptr) receiver_->OnWritable();
-  }
+  void OnOutWritable() override { TellWritable(); }
   bool wants_input() const override;
 
  private:
@@ -90,27 +88,13 @@ class Server final : public ServerCodec, private ServerStream {
   bool StartTunnel(const ResponseHead& head, WireFields* wire);
   void StartBody(const ResponseHead& head, bool end, WireFields* wire);
   void EndResponse(bool complete);
-  void NoteOutput();
 
-  const Options options_;
-  base::Buffer* const out_;
-  ServerEvents* const events_;
-  RequestEvents* receiver_ = nullptr;  // of the stream there is
-  HeadScanner scanner_;
-  BodyReader body_;
-  BodyWriter writer_;
   State state_ = State::kHead;
   Response response_ = Response::kNone;
-  uint32_t id_ = 0;
   uint64_t discarded_ = 0;
-  bool reading_ = true;
   bool input_waits_ = false;  // in kWait or kUpgrading: bytes are there already
   bool draining_ = false;
-  bool output_noted_ = false;
-  bool keep_alive_ = true;  // of the request there is
   bool http10_ = false;
-  bool head_request_ = false;
-  bool connect_ = false;
   std::string upgrade_;  // token of the request there is
 };
 
@@ -132,9 +116,8 @@ bool Server::wants_input() const {
 }
 
 absl::Status Server::Feed(base::Buffer& in, bool eof) {
-  Failure failure;
-  while (!in.empty() && Step(in, &failure)) {
-  }
+  const Failure failure =
+      FeedBy(in, [this](base::Buffer& rest, Failure* wrong) { return Step(rest, wrong); });
   if (failure.failed()) return Fail(failure);
   input_waits_ = !in.empty();
   if (eof && (in.empty() || state_ == State::kHead)) OnEof();
@@ -149,13 +132,8 @@ bool Server::Step(base::Buffer& in, Failure* failure) {
       return reading_ && ReadBody(in, failure);
     case State::kDiscard:
       return Discard(in, failure);
-    case State::kTunnel: {
-      if (!reading_) return false;
-      base::Buffer data;
-      data.Move(in);
-      receiver_->OnBody(data, false);
-      return true;
-    }
+    case State::kTunnel:
+      return PassTunnel(in);
     case State::kWait:
     case State::kUpgrading:
       return false;
@@ -178,25 +156,15 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
       return false;
     }
   }
-  switch (scanner_.Scan(in, options_.max_headers_bytes)) {
-    case HeadScanner::Result::kMore:
-      return false;
-    case HeadScanner::Result::kBroken:
-      *failure = kBadRequest;
-      return false;
-    case HeadScanner::Result::kTooLarge:
-      *failure = {431, "http1.headers_too_large"};
-      return false;
-    case HeadScanner::Result::kDone:
-      break;
-  }
   RequestHead head;
   ParsedHead parsed;
   Framing framing;
-  const size_t bytes = scanner_.size();
-  scanner_.Reset();
-  *failure = ParseHead(HeadKind::kRequest, in, bytes, options_, &head.headers, &parsed);
-  if (!failure->failed()) *failure = StartRequest(&head, parsed, &framing);
+  uint64_t bytes = 0;
+  if (!TakeHead(HeadKind::kRequest, kBadRequest, scanner_, in, options_, &head.headers, &parsed,
+                &bytes, failure)) {
+    return false;
+  }
+  *failure = StartRequest(&head, parsed, &framing);
   if (failure->failed()) return false;
 
   ++id_;
@@ -232,7 +200,7 @@ Failure Server::StartRequest(RequestHead* head, const ParsedHead& parsed, Framin
   if (!failure.failed()) failure = ExamineConnection(&head->headers, &connection);
   if (!failure.failed()) failure = ReadTarget(parsed.target, options_, head);
   if (failure.failed()) return failure;
-  keep_alive_ = http10_ ? connection.keep_alive && !connection.close : !connection.close;
+  keep_alive_ = KeepsAlive(parsed, connection);
   head->keep_alive = keep_alive_;
   TakeUpgrade(connection.upgrade && !http10_ && !connect_, head);
   return {};
@@ -441,11 +409,6 @@ void Server::EndResponse(bool complete) {
       state_ = State::kDone;
       return;
   }
-}
-
-void Server::NoteOutput() {
-  if (std::exchange(output_noted_, true)) return;
-  events_->OnOutput();
 }
 
 }  // namespace
