@@ -176,6 +176,7 @@ SCENARIO("values that cannot be meant are refused by name") {
       {"imagePullSecrets=[A]", "imagePullSecrets[0]: found \"A\"; wants "},
       {"injection.proxyCpuRequest=lots", "injection.proxyCpuRequest: found \"lots\"; wants "},
       {"webhooks.timeoutSeconds=31", "webhooks.timeoutSeconds: found 31; allowed: 1 to 30"},
+      {"injection.drainSeconds=86401", "injection.drainSeconds: found 86401; allowed: 0 to 86400"},
       {"control.replicas", "\"control.replicas\": want KEY=VALUE"},
   };
   for (const Case& c : cases) {
