@@ -79,7 +79,7 @@ absl::Status FileSource::Start(Callback callback) {
   if (!last_look_.ok()) return last_look_;
   WatchFolders();
   merge_.Apply();
-  callback_({++generation_, merge_.world(), merge_.problems()});
+  callback_({++generation_, merge_.world(), merge_.problems(), merge_.kept()});
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -153,7 +153,7 @@ void FileSource::LookAndDeliver() {
   if (look.ok()) WatchFolders();
   if (!changed && look == last_look_) return;
   last_look_ = look;
-  Update update{++generation_, merge_.world(), merge_.problems()};
+  Update update{++generation_, merge_.world(), merge_.problems(), merge_.kept()};
   if (!look.ok()) update.problems.insert(update.problems.begin(), DirectoryProblem(options_, look));
   for (const model::Problem& problem : update.problems)
     HEDDLE_LOG(kWarning, "ingest") << problem.ToString();
@@ -192,7 +192,7 @@ Update LoadDirectory(const FileSourceOptions& options) {
   if (const absl::Status status = directory.Look({}, &merge); !status.ok())
     return {0, nullptr, {DirectoryProblem(options, status)}};
   merge.Apply();
-  return {1, merge.world(), merge.problems()};
+  return {1, merge.world(), merge.problems(), merge.kept()};
 }
 
 }  // namespace heddle::ingest

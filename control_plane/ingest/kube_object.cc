@@ -8,11 +8,15 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "control_plane/kube/json.h"
+#include "heddle/v1/authorization_policy.pb.h"
 #include "heddle/v1/endpoint_slice.pb.h"
+#include "heddle/v1/mesh_config.pb.h"
 #include "heddle/v1/service.pb.h"
 #include "heddle/v1/workload.pb.h"
+#include "heddle/v1/workload_policy.pb.h"
 
 namespace heddle::ingest {
 namespace {
@@ -180,6 +184,100 @@ Json Written(const KubeResource& resource, const Json& object) {
   return out;
 }
 
+// As far as it can be read; else every label set matches.
+void ReadSelector(const Json& object, v1::LabelSelector* out) {
+  const Json& selector = ObjectAt(object, {"spec", "selector"});
+  for (const auto& [name, value] : selector.items())
+    if (name != "matchLabels" || !value.is_object()) return;
+  const Json& labels = ObjectAt(selector, {"matchLabels"});
+  for (const auto& [name, value] : labels.items())
+    if (!value.is_string()) return;
+  for (const auto& [name, value] : labels.items())
+    (*out->mutable_match_labels())[name] = value.get<std::string>();
+}
+
+// What it says of mutual TLS when that can be read, else STRICT. False: it says nothing.
+bool ReadMtlsStrictly(const Json& object, bool ports_allowed, v1::Mtls* out) {
+  const Json* const mtls = Find(object, {"spec", "mtls"});
+  if (mtls == nullptr || mtls->is_null()) return false;
+  const auto mode_of = [](const Json& text, v1::Mtls::Mode* mode) {
+    return text.is_string() && v1::Mtls::Mode_Parse(text.get<std::string>(), mode) &&
+           *mode != v1::Mtls::MODE_UNSPECIFIED;
+  };
+  const auto read = [&](v1::Mtls* into) {
+    if (!mtls->is_object()) return false;
+    for (const auto& [name, value] : mtls->items()) {
+      v1::Mtls::Mode mode = v1::Mtls::MODE_UNSPECIFIED;
+      if (name == "mode" && mode_of(value, &mode)) {
+        into->set_mode(mode);
+        continue;
+      }
+      if (name != "ports" || !value.is_object() || (!ports_allowed && !value.empty())) return false;
+      for (const auto& [port, text] : value.items()) {
+        int number = 0;
+        if (!absl::SimpleAtoi(port, &number) || number < 1 || number > 65535 ||
+            !mode_of(text, &mode))
+          return false;
+        (*into->mutable_ports())[number] = mode;
+      }
+    }
+    return true;
+  };
+  v1::Mtls clean;
+  if (read(&clean)) {
+    *out = std::move(clean);
+  } else {
+    out->set_mode(v1::Mtls::STRICT);
+  }
+  return true;
+}
+
+// Of the three that guard.
+model::Kind KindOf(KubeKind kind) {
+  if (kind == KubeKind::kAuthorizationPolicy) return model::Kind::kAuthorizationPolicy;
+  if (kind == KubeKind::kWorkloadPolicy) return model::Kind::kWorkloadPolicy;
+  return model::Kind::kMeshConfig;
+}
+
+// What refuses all that the object may have meant to refuse, and grants nothing. Null: it guards
+// nothing.
+std::shared_ptr<google::protobuf::Message> Closed(const KubeResource& resource,
+                                                  const Json& object) {
+  if (resource.kind == KubeKind::kAuthorizationPolicy) {
+    auto out = std::make_shared<v1::AuthorizationPolicy>();
+    out->set_api_version(kHeddle);
+    out->set_kind(resource.name);
+    SetName(object, out->mutable_metadata());
+    ReadSelector(object, out->mutable_spec()->mutable_selector());
+    // An ALLOW policy that allows nothing; beside it what other policies allow stays allowed. Of
+    // any other nobody knows what it denies.
+    const Json* const action = Find(object, {"spec", "action"});
+    if (action == nullptr || *action == "ALLOW") return out;
+    out->mutable_spec()->set_action(v1::AuthorizationPolicySpec::DENY);
+    out->mutable_spec()->add_rules();
+    return out;
+  }
+  if (resource.kind == KubeKind::kWorkloadPolicy) {
+    auto out = std::make_shared<v1::WorkloadPolicy>();
+    out->set_api_version(kHeddle);
+    out->set_kind(resource.name);
+    SetName(object, out->mutable_metadata());
+    ReadSelector(object, out->mutable_spec()->mutable_selector());
+    return ReadMtlsStrictly(object, true, out->mutable_spec()->mutable_mtls()) ? out : nullptr;
+  }
+  if (resource.kind == KubeKind::kMeshConfig) {
+    auto out = std::make_shared<v1::MeshConfig>();
+    out->set_api_version(kHeddle);
+    out->set_kind(resource.name);
+    SetName(object, out->mutable_metadata());
+    // Whose AuthorizationPolicies are everybody's.
+    out->mutable_spec()->set_root_namespace(TextAt(object, {"spec", "rootNamespace"}));
+    const bool mtls = ReadMtlsStrictly(object, false, out->mutable_spec()->mutable_mtls());
+    return mtls || !out->spec().root_namespace().empty() ? out : nullptr;
+  }
+  return nullptr;
+}
+
 void ReadWritten(const KubeResource& resource, const Json& object, const std::string& name,
                  KubeObject* out) {
   Json text = Written(resource, object);
@@ -206,11 +304,24 @@ void ReadWritten(const KubeResource& resource, const Json& object, const std::st
     }
     text["spec"]["parentRefs"] = std::move(parents);
   }
-  const std::string written = kube::Dump(text);
+  std::string written = kube::Dump(text);
   out->digest = model::Digest::Of(written);
   out->file = ParseFile(name, written);
   for (model::Problem& problem : out->file->problems) problem.line = 0;
   for (model::Object& one : out->file->objects) one.line_of = nullptr;
+  out->file->uid = TextAt(object, {"metadata", "uid"});
+  if (std::shared_ptr<google::protobuf::Message> body = Closed(resource, object)) {
+    auto closed = std::make_shared<ParsedFile>();
+    closed->name = name;
+    const model::Digest digest = model::DigestOf(*body);
+    closed->objects.push_back({.kind = KindOf(resource.kind),
+                               .file = name,
+                               .line_of = nullptr,
+                               .body = std::move(body),
+                               .digest = digest});
+    out->file->closed = std::move(closed);
+  }
+  out->file->text = std::move(written);
 }
 
 void Put(model::Kind kind, const std::string& name,

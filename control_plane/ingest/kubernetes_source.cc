@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "control_plane/ingest/last_good.h"
 #include "control_plane/ingest/merge.h"
 #include "control_plane/kube/informer.h"
 #include "control_plane/kube/json.h"
@@ -25,7 +26,10 @@ namespace {
 class Cluster : public KubernetesSource {
  public:
   Cluster(kube::Client& client, KubernetesSourceOptions options)
-      : client_(client), options_(std::move(options)), merge_(LiveOptions(options_.world)) {}
+      : client_(client), options_(std::move(options)), merge_(LiveOptions(options_.world)) {
+    for (size_t i = 0; i < KubeResources().size(); ++i)
+      counters_.push_back(std::make_shared<kube::ReflectorCounters>());
+  }
   ~Cluster() override { Stop(); }
 
   absl::Status Start(Callback callback) override;
@@ -36,6 +40,8 @@ class Cluster : public KubernetesSource {
     absl::MutexLock lock(&mutex_);
     return view_;
   }
+  std::vector<WatchReport> Watches() const override;
+  std::string PodUid(absl::string_view ns, absl::string_view name) const override;
   std::optional<std::map<std::string, std::string>> NamespaceLabels(
       absl::string_view ns) const override;
 
@@ -43,7 +49,8 @@ class Cluster : public KubernetesSource {
   // Keeps the copy of one resource; the client's thread.
   class Kind : public kube::Sink {
    public:
-    Kind(Cluster& cluster, const KubeResource& resource) : cluster_(cluster), resource_(resource) {}
+    Kind(Cluster& cluster, size_t index)
+        : cluster_(cluster), resource_(KubeResources()[index]), index_(index) {}
     void Put(const kube::ObjectKey& key, const nlohmann::json& object) override;
     void Remove(const kube::ObjectKey& key) override;
     void Listed() override;
@@ -54,6 +61,7 @@ class Cluster : public KubernetesSource {
 
     Cluster& cluster_;
     const KubeResource& resource_;
+    const size_t index_;
     bool listed_ = false;
     std::map<std::string, model::Digest> known_;  // of what Merge has, by file
     std::unique_ptr<kube::Informer> informer_;
@@ -67,17 +75,22 @@ class Cluster : public KubernetesSource {
   void Run();
   bool Gather(std::map<std::string, Change>* changes, std::shared_ptr<const ClusterView>* view);
   void Tell(const std::string& file, Change change);
+  void Recall();
+  void Recalled(const absl::StatusOr<std::string>& config_map);
+  void OneLess();
 
   kube::Client& client_;
   const KubernetesSourceOptions options_;
   Callback callback_;
   std::thread thread_;
   std::atomic<int> unsynced_{0};
+  std::vector<std::shared_ptr<kube::ReflectorCounters>> counters_;  // as KubeResources()
 
   // The client's thread.
+  // Answers that come after Stop find it null.
+  std::shared_ptr<Cluster*> self_ = std::make_shared<Cluster*>(this);
   std::deque<Kind> kinds_;
   std::map<std::string, model::Locality> nodes_;
-  std::set<kube::ObjectKey> pods_;  // that have a sidecar
 
   // The source's thread.
   Merge merge_;
@@ -88,8 +101,10 @@ class Cluster : public KubernetesSource {
   uint64_t told_ ABSL_GUARDED_BY(mutex_) = 0;  // counts them
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool first_ ABSL_GUARDED_BY(mutex_) = false;  // everything was listed
+  std::vector<ParsedFile> recalled_ ABSL_GUARDED_BY(mutex_);
   bool view_changed_ ABSL_GUARDED_BY(mutex_) = true;
   ClusterView building_ ABSL_GUARDED_BY(mutex_);
+  std::map<kube::ObjectKey, std::string> pods_ ABSL_GUARDED_BY(mutex_);  // with a sidecar; uid
   std::map<std::string, int> sidecars_ ABSL_GUARDED_BY(mutex_);  // pods with one, by namespace
   std::shared_ptr<const ClusterView> view_ ABSL_GUARDED_BY(mutex_) =
       std::make_shared<ClusterView>();
@@ -101,7 +116,8 @@ void Cluster::Kind::Watch() {
   informer_ = std::make_unique<kube::Informer>(
       cluster_.client_,
       kube::ReflectorOptions{.path = ResourcePath(resource_),
-                             .label_selector = resource_.label_selector},
+                             .label_selector = resource_.label_selector,
+                             .counters = cluster_.counters_[index_]},
       *this);
 }
 
@@ -124,9 +140,11 @@ void Cluster::Kind::Put(const kube::ObjectKey& key, const nlohmann::json& object
   if (resource_.kind == KubeKind::kPod) {
     const auto node = cluster_.nodes_.find(PodNode(object));
     if (node != cluster_.nodes_.end()) locality = node->second;
-    if (HasSidecar(object) && cluster_.pods_.insert(key).second) {
+    if (HasSidecar(object)) {
       absl::MutexLock lock(&cluster_.mutex_);
-      if (cluster_.sidecars_[key.ns]++ == 0) cluster_.view_changed_ = true;
+      const auto [uid, fresh] = cluster_.pods_.try_emplace(key);
+      uid->second = kube::TextAt(object, {"metadata", "uid"});
+      if (fresh && cluster_.sidecars_[key.ns]++ == 0) cluster_.view_changed_ = true;
     }
   }
   KubeObject read = ReadKubeObject(resource_, object, locality);
@@ -152,9 +170,9 @@ void Cluster::Kind::Gone(const kube::ObjectKey&, const std::string& file) {
 void Cluster::Kind::Remove(const kube::ObjectKey& key) {
   const std::string file = FileName(resource_, key.ns, key.name);
   if (resource_.kind == KubeKind::kNode) cluster_.nodes_.erase(key.name);
-  const bool had_sidecar = resource_.kind == KubeKind::kPod && cluster_.pods_.erase(key) > 0;
   {
     absl::MutexLock lock(&cluster_.mutex_);
+    const bool had_sidecar = resource_.kind == KubeKind::kPod && cluster_.pods_.erase(key) > 0;
     if (had_sidecar && --cluster_.sidecars_[key.ns] == 0) {
       cluster_.sidecars_.erase(key.ns);
       cluster_.view_changed_ = true;
@@ -178,10 +196,45 @@ void Cluster::Kind::Listed() {
   if (resource_.kind == KubeKind::kNode)
     for (Kind& one : cluster_.kinds_)
       if (one.resource_.kind == KubeKind::kPod) one.Watch();
-  if (cluster_.unsynced_.fetch_sub(1) != 1) return;
+  cluster_.OneLess();
+}
+
+// Something that the first update waits for is there.
+void Cluster::OneLess() {
+  if (unsynced_.fetch_sub(1) != 1) return;
   HEDDLE_LOG(kInfo, "ingest") << "the cluster was read";
-  absl::MutexLock lock(&cluster_.mutex_);
-  cluster_.first_ = true;
+  absl::MutexLock lock(&mutex_);
+  first_ = true;
+}
+
+// What was served of objects that are not valid now, as a heddle-control before this one noted it.
+void Cluster::Recall() {
+  client_.Send({.path = absl::StrCat("/api/v1/namespaces/", options_.system_namespace,
+                                     "/configmaps/", kLastGoodName),
+                .timeout = absl::Seconds(10),
+                .max_bytes = 4 << 20},
+               [self = self_](const absl::StatusOr<std::string>& body) {
+                 if (*self != nullptr) (*self)->Recalled(body);
+               });
+}
+
+void Cluster::Recalled(const absl::StatusOr<std::string>& config_map) {
+  const absl::Status& status = config_map.status();
+  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+      absl::IsUnauthenticated(status)) {
+    client_.After(absl::Seconds(1), [self = self_] {
+      if (*self != nullptr) (*self)->Recall();
+    });
+    return;
+  }
+  if (!status.ok() && !absl::IsNotFound(status))
+    HEDDLE_LOG(kWarning, "ingest") << "ConfigMap " << kLastGoodName << ": " << status.message();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (config_map.ok()) recalled_ = ReadLastGood(LastGoodOf(*config_map));
+    waiting_.erase(kLastGoodName);
+  }
+  OneLess();
 }
 
 void Cluster::Tell(const std::string& file, Change change) {
@@ -198,6 +251,26 @@ std::vector<std::string> Cluster::Waiting() const {
   return out;
 }
 
+std::vector<WatchReport> Cluster::Watches() const {
+  std::vector<WatchReport> out;
+  for (size_t i = 0; i < counters_.size(); ++i) {
+    const kube::ReflectorCounters& one = *counters_[i];
+    out.push_back({.resource = KubeResources()[i].plural,
+                   .lists = one.lists,
+                   .watches = one.watches,
+                   .events = one.events,
+                   .failures = one.failures,
+                   .expired = one.expired});
+  }
+  return out;
+}
+
+std::string Cluster::PodUid(absl::string_view ns, absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = pods_.find({std::string(ns), std::string(name)});
+  return it == pods_.end() ? std::string() : it->second;
+}
+
 std::optional<std::map<std::string, std::string>> Cluster::NamespaceLabels(
     absl::string_view ns) const {
   absl::MutexLock lock(&mutex_);
@@ -209,13 +282,16 @@ std::optional<std::map<std::string, std::string>> Cluster::NamespaceLabels(
 absl::Status Cluster::Start(Callback callback) {
   HEDDLE_CHECK(callback_ == nullptr) << "started twice";
   callback_ = std::move(callback);
-  unsynced_ = static_cast<int>(KubeResources().size());
+  const bool recall = !options_.system_namespace.empty();
+  unsynced_ = static_cast<int>(KubeResources().size()) + (recall ? 1 : 0);
   {
     absl::MutexLock lock(&mutex_);
     for (const KubeResource& resource : KubeResources()) waiting_[resource.plural] = "";
+    if (recall) waiting_[kLastGoodName] = "";
   }
-  client_.Post([this] {
-    for (const KubeResource& resource : KubeResources()) kinds_.emplace_back(*this, resource);
+  client_.Post([this, recall] {
+    if (recall) Recall();
+    for (size_t i = 0; i < KubeResources().size(); ++i) kinds_.emplace_back(*this, i);
     for (size_t i = 0; i < kinds_.size(); ++i)
       if (KubeResources()[i].kind != KubeKind::kPod) kinds_[i].Watch();
   });
@@ -238,7 +314,10 @@ void Cluster::Stop() {
       if (!done->HasBeenNotified()) done->Notify();
     }
   };
-  client_.Post([this, told = std::make_shared<Told>(Told{done})] { kinds_.clear(); });
+  client_.Post([this, told = std::make_shared<Told>(Told{done})] {
+    *self_ = nullptr;
+    kinds_.clear();
+  });
   done->WaitForNotification();
 }
 
@@ -277,6 +356,10 @@ void Cluster::Run() {
   std::map<std::string, Change> changes;
   std::shared_ptr<const ClusterView> view;
   while (Gather(&changes, &view)) {
+    if (generation_ == 0) {
+      absl::MutexLock lock(&mutex_);
+      for (ParsedFile& one : std::exchange(recalled_, {})) merge_.Remember(std::move(one));
+    }
     for (auto& [file, change] : changes) {
       if (change.has_value()) {
         merge_.Put(*std::move(change));
@@ -288,7 +371,7 @@ void Cluster::Run() {
     changes.clear();
     const bool news = any && merge_.Apply();
     if (news) {
-      Update update{++generation_, merge_.world(), merge_.problems()};
+      Update update{++generation_, merge_.world(), merge_.problems(), merge_.kept()};
       // A file is an object here: said once is enough.
       for (model::Problem& problem : update.problems) problem.object.clear();
       callback_(std::move(update));

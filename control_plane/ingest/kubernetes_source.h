@@ -6,6 +6,7 @@
 // without another, 100 ms at most. A change of anything that the mesh does not use is none.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -23,6 +24,8 @@ namespace heddle::ingest {
 
 struct KubernetesSourceOptions {
   model::WorldOptions world;
+  // Where ConfigMap heddle-last-good is; empty: it is not looked for.
+  std::string system_namespace = {};
   absl::Duration quiet = absl::Milliseconds(10);
   absl::Duration longest_wait = absl::Milliseconds(100);
 };
@@ -33,6 +36,12 @@ struct ClusterView {
   std::set<std::string> meshed;
   // What we write a status to, by the `file` of its problems.
   std::map<std::string, StatusTarget> targets;
+};
+
+// How one resource is followed; see kube::ReflectorCounters.
+struct WatchReport {
+  std::string resource;  // "httproutes"
+  uint64_t lists = 0, watches = 0, events = 0, failures = 0, expired = 0;
 };
 
 class KubernetesSource : public Source {
@@ -46,6 +55,9 @@ class KubernetesSource : public Source {
   // What is waited for, and what went wrong last, for the status page; empty when all is well.
   virtual std::vector<std::string> Waiting() const = 0;
   virtual std::shared_ptr<const ClusterView> view() const = 0;
+  virtual std::vector<WatchReport> Watches() const = 0;
+  // Of a pod that has a sidecar; empty: not known.
+  virtual std::string PodUid(absl::string_view ns, absl::string_view name) const = 0;
   // Nullopt: no such namespace is known.
   virtual std::optional<std::map<std::string, std::string>> NamespaceLabels(
       absl::string_view ns) const = 0;

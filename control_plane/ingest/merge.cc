@@ -38,6 +38,22 @@ void Merge::Remove(absl::string_view name) {
   } else {
     pending_.erase(std::string(name));
   }
+  before_.erase(std::string(name));
+}
+
+void Merge::Remember(ParsedFile before) {
+  std::string name = before.name;
+  before_[std::move(name)] = std::make_shared<const ParsedFile>(std::move(before));
+}
+
+std::vector<Kept> Merge::kept() const {
+  std::vector<Kept> out;
+  for (const auto& [name, file] : pending_) {
+    const auto served = adopted_.find(name);
+    if (file == nullptr || served == adopted_.end() || closed_.contains(name)) continue;
+    out.push_back({.name = name, .uid = served->second->uid, .text = served->second->text});
+  }
+  return out;
 }
 
 std::vector<const model::Object*> Merge::adopted() const {
@@ -65,17 +81,42 @@ model::BuildResult Merge::Build(const Files& changes) {
   return model::BuildWorld(objects, options_, &memory_);
 }
 
-void Merge::Adopt(const Files& changes, model::BuildResult result) {
+void Merge::Place(const Files& changes, model::BuildResult result) {
   for (const auto& [name, file] : changes) {
     if (file == nullptr) {
       adopted_.erase(name);
     } else {
       adopted_[name] = file;
     }
-    pending_.erase(name);
+    closed_.erase(name);
   }
   world_ = std::move(result.world);
   warnings_ = std::move(result.problems);
+}
+
+void Merge::Adopt(const Files& changes, model::BuildResult result) {
+  Place(changes, std::move(result));
+  for (const auto& [name, file] : changes) {
+    pending_.erase(name);
+    before_.erase(name);
+  }
+}
+
+// Leaves out of `changes` what does not fit until the rest does. False: only files that were fine
+// before complain.
+bool Merge::Fit(Files* changes, model::BuildResult* result, std::vector<Problem>* found) {
+  while (true) {
+    *result = Build(*changes);
+    if (result->world != nullptr) return true;
+    const std::vector<Problem> errors = Errors(result->problems);
+    std::set<std::string> broken;
+    for (const Problem& one : errors)
+      if (changes->contains(one.file)) broken.insert(one.file);
+    if (broken.empty()) return false;
+    for (const Problem& one : errors)
+      if (broken.contains(one.file)) found->push_back(one);
+    for (const std::string& name : broken) changes->erase(name);
+  }
 }
 
 // Leaves out files with problems of their own until the rest fits.
@@ -88,21 +129,10 @@ bool Merge::TryWithoutBroken(std::vector<Problem>* found) {
       found->insert(found->end(), file->problems.begin(), file->problems.end());
     }
   }
-  while (true) {
-    model::BuildResult result = Build(changes);
-    if (result.world != nullptr) {
-      Adopt(changes, std::move(result));
-      return true;
-    }
-    const std::vector<Problem> errors = Errors(result.problems);
-    std::set<std::string> broken;
-    for (const Problem& one : errors)
-      if (changes.contains(one.file)) broken.insert(one.file);
-    if (broken.empty()) return false;  // only files that were fine before complain
-    for (const Problem& one : errors)
-      if (broken.contains(one.file)) found->push_back(one);
-    for (const std::string& name : broken) changes.erase(name);
-  }
+  model::BuildResult result;
+  if (!Fit(&changes, &result, found)) return false;
+  Adopt(changes, std::move(result));
+  return true;
 }
 
 // For changes that break files which did not change, such as the removal of a Service that a route
@@ -128,6 +158,39 @@ void Merge::TryOneByOne(std::vector<Problem>* found) {
   }
 }
 
+// For files that are not valid and never were, as far as this process knows.
+void Merge::StandIn() {
+  Files remembered, closing;
+  for (const auto& [name, file] : pending_) {
+    if (file == nullptr || (adopted_.contains(name) && !closed_.contains(name))) continue;
+    const auto before = before_.find(name);
+    if (before != before_.end() && before->second->uid == file->uid)
+      remembered.insert(*before);
+    else if (file->closed != nullptr || adopted_.contains(name))
+      closing[name] = file->closed;
+  }
+  model::BuildResult result;
+  std::vector<Problem> ignored;
+  if (!remembered.empty()) {
+    const Files wanted = remembered;
+    if (Fit(&remembered, &result, &ignored) && !remembered.empty())
+      Place(remembered, std::move(result));
+    for (const auto& [name, file] : wanted) {
+      before_.erase(name);
+      if (!adopted_.contains(name) && pending_[name]->closed != nullptr)
+        closing[name] = pending_[name]->closed;
+    }
+  }
+  std::erase_if(closing, [this](const auto& one) {
+    const auto there = adopted_.find(one.first);
+    return there != adopted_.end() && there->second == one.second;
+  });
+  if (closing.empty() || !Fit(&closing, &result, &ignored)) return;
+  Place(closing, std::move(result));
+  for (const auto& [name, file] : closing)
+    if (file != nullptr) closed_.insert(name);
+}
+
 bool Merge::Apply() {
   const std::shared_ptr<const model::World> before = world_;
   const std::vector<Problem> problems_before = problems_;
@@ -139,6 +202,13 @@ bool Merge::Apply() {
         problems_.insert(problems_.end(), file->problems.begin(), file->problems.end());
     TryOneByOne(&problems_);
     if (world_ == nullptr) Adopt({}, Build({}));
+  }
+  StandIn();
+  for (const std::string& name : closed_) {
+    Problem problem;
+    problem.file = name;
+    problem.message = "until this is valid, everything that it may guard is refused";
+    problems_.push_back(std::move(problem));
   }
   problems_.insert(problems_.end(), warnings_.begin(), warnings_.end());
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,15 @@ class Merge {
   // What a file says now, and that it is gone. Nothing happens before Apply.
   void Put(ParsedFile file);
   void Remove(absl::string_view name);
+  // What a file said before this process began, when it was valid. Serves when the file (of the
+  // same uid) is not valid and nothing else of it is known. Before the first Apply.
+  void Remember(ParsedFile before);
 
   // Adopts what can be adopted: all pending files when they fit together; else without those that
   // have problems themselves; else one by one those that break nothing. What is not adopted stays
-  // pending and is tried again by every later Apply. True when the world or the problems changed,
-  // and the first time.
+  // pending and is tried again by every later Apply. For a file that never was adopted stands what
+  // is remembered of it, else ParsedFile::closed. True when the world or the problems changed, and
+  // the first time.
   bool Apply();
 
   // Null before the first Apply.
@@ -40,6 +45,8 @@ class Merge {
   std::vector<const model::Object*> adopted() const;
   // What the last Apply made anew.
   model::BuildMemory::Stats made() const { return memory_.stats(); }
+  // Files that are not valid now and serve as they were; by name.
+  std::vector<Kept> kept() const;
 
  private:
   using File = std::shared_ptr<const ParsedFile>;  // null: gone
@@ -47,13 +54,18 @@ class Merge {
 
   model::BuildResult Build(const Files& changes);
   void Adopt(const Files& changes, model::BuildResult result);
+  void Place(const Files& changes, model::BuildResult result);
+  bool Fit(Files* changes, model::BuildResult* result, std::vector<model::Problem>* found);
   bool TryWithoutBroken(std::vector<model::Problem>* found);
   void TryOneByOne(std::vector<model::Problem>* found);
+  void StandIn();
 
   const model::WorldOptions options_;
   model::BuildMemory memory_;
   Files adopted_;
   Files pending_;
+  Files before_;                  // remembered, not needed yet
+  std::set<std::string> closed_;  // of adopted_: those that are ParsedFile::closed
   std::shared_ptr<const model::World> world_;
   std::vector<model::Problem> warnings_;  // of the adopted files
   std::vector<model::Problem> problems_;

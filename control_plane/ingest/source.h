@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "control_plane/ingest/parse.h"
 #include "control_plane/model/problem.h"
 #include "control_plane/model/world.h"
 
@@ -23,6 +24,8 @@ struct Update {
   std::shared_ptr<const model::World> world;
   // Everything that is wrong now, errors first.
   std::vector<model::Problem> problems;
+  // Of the files among them: those whose former text is served, with it.
+  std::vector<Kept> kept = {};
 };
 
 class Source {

@@ -29,7 +29,15 @@ void Informer::LogFailure() {
                                        : "");
 }
 
+void Informer::LogExpiry() {
+  const uint64_t expired = reflector_.counters().expired;
+  if (std::exchange(expired_, expired) == expired) return;
+  HEDDLE_LOG(kInfo, "kube") << reflector_.options().path << ": the server has forgotten version "
+                            << reflector_.resource_version() << " (410): listed again";
+}
+
 void Informer::Proceed() {
+  LogExpiry();
   const Reflector::Ask ask = reflector_.Next();
   running_ = 0;
   const std::shared_ptr<Informer*> self = self_;

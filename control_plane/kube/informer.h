@@ -24,12 +24,14 @@ class Informer {
  private:
   void Proceed();
   void LogFailure();
+  void LogExpiry();
 
   Client& client_;
   base::Random random_;
   Reflector reflector_;
   Client::Id running_ = 0;  // stream or timer; 0: a list is under way
   uint64_t watch_ = 0;      // counts them, so that what comes late is known
+  uint64_t expired_ = 0;    // of the reflector's counter, logged so far
   // Answers that come after the destruction find it null.
   std::shared_ptr<Informer*> self_ = std::make_shared<Informer*>(this);
 };

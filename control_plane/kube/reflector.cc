@@ -37,7 +37,13 @@ ObjectKey KeyOf(const Json& object) {
 
 Reflector::Reflector(ReflectorOptions options, Sink& sink, const base::Clock& clock,
                      base::Random& random)
-    : options_(std::move(options)), sink_(sink), clock_(clock), random_(random) {
+    : options_(std::move(options)),
+      sink_(sink),
+      clock_(clock),
+      random_(random),
+      counted_(options_.counters != nullptr ? options_.counters
+                                            : std::make_shared<ReflectorCounters>()),
+      counters_(*counted_) {
   AskList("");
 }
 

@@ -13,8 +13,10 @@
 //   }
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -46,6 +48,12 @@ class Sink {
   virtual void Listed() = 0;
 };
 
+// What a Reflector has done; written on its thread, read on any.
+struct ReflectorCounters {
+  std::atomic<uint64_t> lists{0}, watches{0}, events{0}, failures{0};
+  std::atomic<uint64_t> expired{0};  // answers 410: the server has forgotten that version
+};
+
 struct ReflectorOptions {
   std::string path;                 // "/apis/discovery.k8s.io/v1/endpointslices"
   std::string label_selector = {};  // "kubernetes.io/service-name"; empty: all
@@ -57,6 +65,7 @@ struct ReflectorOptions {
   absl::Duration longest_wait = absl::Seconds(30);
   // A resource that is not served (its CRD is not installed) is empty, and looked for this often.
   absl::Duration look_for_missing = absl::Seconds(5);
+  std::shared_ptr<ReflectorCounters> counters = nullptr;  // null: its own
 };
 
 class Reflector {
@@ -82,10 +91,7 @@ class Reflector {
   // The server does not know this resource.
   bool missing() const { return missing_; }
   size_t objects() const { return known_.size(); }
-  struct Counters {
-    uint64_t lists = 0, watches = 0, events = 0, failures = 0, expired = 0;
-  };
-  const Counters& counters() const { return counters_; }
+  const ReflectorCounters& counters() const { return counters_; }
   const absl::Status& last_failure() const { return last_failure_; }
   // As given by the server; opaque.
   const std::string& resource_version() const { return version_; }
@@ -121,7 +127,8 @@ class Reflector {
   int not_found_ = 0;
   base::Micros watch_began_ = 0;
   uint64_t events_before_ = 0;
-  Counters counters_;
+  const std::shared_ptr<ReflectorCounters> counted_;
+  ReflectorCounters& counters_;  // *counted_
   absl::Status last_failure_;
 };
 

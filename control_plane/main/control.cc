@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "control_plane/identity/ca.h"
 #include "control_plane/identity/ca_secret.h"
@@ -22,6 +23,7 @@
 #include "control_plane/ingest/kubernetes_source.h"
 #include "control_plane/kube/client.h"
 #include "control_plane/kube/config.h"
+#include "control_plane/kube/events.h"
 #include "control_plane/kube/lease.h"
 #include "control_plane/main/webhooks.h"
 #include "control_plane/serve/auth.h"
@@ -99,6 +101,7 @@ struct Control::Parts {
   std::optional<identity::CaSecret> ca_secret;
   std::optional<identity::TokenReviewer> reviewer;
   std::optional<kube::Election> election;
+  std::optional<kube::EventRecorder> rejections;  // what sidecars did not take
 
   std::optional<identity::DirectoryLock> lock;
   std::unique_ptr<identity::CertificateAuthority> ca;
@@ -125,6 +128,7 @@ struct Control::Parts {
   mutable absl::Mutex mutex;
   uint64_t generation ABSL_GUARDED_BY(mutex) = 0;
   std::vector<model::Problem> problems ABSL_GUARDED_BY(mutex);
+  std::vector<ingest::Kept> kept ABSL_GUARDED_BY(mutex);
   absl::Time serving_not_after ABSL_GUARDED_BY(mutex);
   std::thread ca_watch;  // in a cluster
   absl::Mutex ca_mutex;  // one step of a rotation, or one look at the Secret, at a time
@@ -141,6 +145,7 @@ struct Control::Parts {
   void WatchCa();
   void StartTicking();
   void OnUpdate(ingest::Update update);
+  void OnRejection(const serve::Rejection& rejection);
   void Tick();
   absl::StatusOr<std::string> Rotate(const std::string& root_step);
   absl::StatusOr<std::string> RotateFiles(const std::string& root_step);
@@ -196,8 +201,12 @@ absl::Status Control::Parts::StartIdentity() {
 
 absl::Status Control::Parts::StartServing() {
   HEDDLE_ASSIGN_OR_RETURN(secrets, serve::Secrets::Open(*ca, absl::Now()));
-  hub.emplace(serve::HubOptions{.max_streams = static_cast<size_t>(options.max_streams)}, *secrets,
-              base::SystemClock());
+  serve::HubOptions streams{.max_streams = static_cast<size_t>(options.max_streams)};
+  if (cluster != nullptr) {
+    rejections.emplace(*cluster, kube::EventOptions{.instance = Instance()});
+    streams.on_rejection = [this](const serve::Rejection& one) { OnRejection(one); };
+  }
+  hub.emplace(std::move(streams), *secrets, base::SystemClock());
   serve::Authenticator::Review review;
   if (reviewer.has_value())
     review = [this](absl::string_view token,
@@ -255,7 +264,8 @@ absl::Status Control::Parts::StartSource() {
     world.control_address = model::HostPort{.host = host, .port = static_cast<uint16_t>(port)};
   }
   if (cluster != nullptr) {
-    auto watched = ingest::KubernetesSource::Make(*cluster, {.world = std::move(world)});
+    auto watched = ingest::KubernetesSource::Make(
+        *cluster, {.world = std::move(world), .system_namespace = options.system_namespace});
     kubernetes = watched.get();
     source = std::move(watched);
   } else {
@@ -270,17 +280,49 @@ void Control::Parts::OnUpdate(ingest::Update update) {
     absl::MutexLock guard(&mutex);
     generation = update.generation;
     before = std::exchange(problems, update.problems);
+    kept = update.kept;
   }
+  const auto serves_on = [&](const std::string& file) {
+    return std::any_of(update.kept.begin(), update.kept.end(),
+                       [&](const ingest::Kept& one) { return one.name == file; });
+  };
   for (const model::Problem& problem : update.problems) {
     if (std::find(before.begin(), before.end(), problem) != before.end()) continue;
     if (problem.severity == model::Severity::kError)
-      HEDDLE_LOG(kError, "config") << problem.ToString() << " (what was served before goes on)";
+      HEDDLE_LOG(kError, "config")
+          << problem.ToString()
+          << (serves_on(problem.file) ? " (what it said before goes on)" : "");
     else
       HEDDLE_LOG(kWarning, "config") << problem.ToString();
   }
   if (update.problems.empty() && !before.empty())
     HEDDLE_LOG(kInfo, "config") << "all problems are gone";
   hub->SetWorld(std::move(update.world), update.generation);
+}
+
+// Of every replica, each for the sidecars that are connected to it. A proxy is here only after the
+// source has given a World.
+void Control::Parts::OnRejection(const serve::Rejection& rejection) {
+  const std::vector<std::string> parts = absl::StrSplit(rejection.node_id, '/');
+  if (parts.size() != 2) return;
+  kube::EventObject object{.api_version = "v1",
+                           .kind = "Pod",
+                           .ns = parts[0],
+                           .name = parts[1],
+                           .uid = kubernetes->PodUid(parts[0], parts[1])};
+  if (object.uid.empty()) {
+    // No pod: a Workload that somebody wrote.
+    const std::shared_ptr<const ingest::ClusterView> view = kubernetes->view();
+    const auto target = view->targets.find(absl::StrCat("Workload ", rejection.node_id));
+    if (target == view->targets.end()) return;
+    object.api_version = target->second.resource->api_version;
+    object.kind = target->second.resource->name;
+    object.uid = target->second.uid;
+  }
+  rejections->Record({.object = std::move(object),
+                      .warning = true,
+                      .reason = "ConfigurationRejected",
+                      .message = absl::StrCat(rejection.type, ": ", rejection.why)});
 }
 
 absl::Status Control::Parts::StartAdmin() {
@@ -328,8 +370,10 @@ status::Steward::Wanted Control::Parts::Wanted() {
   out.view = kubernetes->view();
   out.bundle = ca->Bundle();
   out.leading = election->leading();
+  out.served = hub->generation();
   absl::MutexLock guard(&mutex);
   out.problems = problems;
+  out.kept = kept;
   out.problems_known = generation > 0;
   return out;
 }
@@ -342,8 +386,10 @@ void Control::Parts::StartStewardship() {
       kube::ElectionOptions{
           .ns = options.system_namespace, .name = "heddle-control", .identity = identity},
       [](bool) {});
-  steward.emplace(*cluster, status::StewardOptions{.instance = identity},
-                  [this] { return Wanted(); });
+  steward.emplace(
+      *cluster,
+      status::StewardOptions{.instance = identity, .system_namespace = options.system_namespace},
+      [this] { return Wanted(); }, [this](uint64_t since) { return hub->SpreadOf(since); });
   ca_watch = std::thread([this] { WatchCa(); });
 }
 
@@ -481,6 +527,14 @@ status::Overview Control::Parts::MakeOverview() const {
   out.roots = ca->Roots();
   out.renewal_epoch = secrets->Current()->epoch;
   out.traces = traces->stats();
+  if (kubernetes != nullptr)
+    for (const ingest::WatchReport& one : kubernetes->Watches())
+      out.watches.push_back({.resource = one.resource,
+                             .lists = one.lists,
+                             .watches = one.watches,
+                             .events = one.events,
+                             .failures = one.failures,
+                             .expired = one.expired});
   if (forwarder) {
     const serve::TraceForwarder::Stats stats = forwarder->stats();
     out.forwarded = status::Overview::Forwarded{

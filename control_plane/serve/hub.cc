@@ -1,6 +1,7 @@
 #include "control_plane/serve/hub.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxDeparted = 10000;
 constexpr size_t kMaxIssued = 100000;
+constexpr size_t kMaxRejections = 3;
 
 absl::StatusOr<model::Key> WorkloadOf(const std::string& node_id) {
   const std::vector<std::string> parts = absl::StrSplit(node_id, '/');
@@ -43,10 +45,10 @@ constexpr std::array<translate::ResourceType, translate::kResourceTypes> kTransl
 }  // namespace
 
 Hub::Hub(HubOptions options, Secrets& secrets, const base::Clock& clock)
-    : options_(options),
+    : options_(std::move(options)),
       secrets_(secrets),
       clock_(clock),
-      stream_tokens_(2 * options.new_streams_per_second),
+      stream_tokens_(2 * options_.new_streams_per_second),
       tokens_at_(clock.Now()) {}
 
 Hub::~Hub() = default;
@@ -217,9 +219,11 @@ void Hub::Settled(uint64_t session, uint64_t generation, absl::Time now) {
                               << absl::FormatDuration(convergence_.time);
 }
 
-void Hub::CountRequest(bool rejected) {
-  counters_.requests++;
-  if (rejected) counters_.rejections++;
+void Hub::CountRequest() { counters_.requests++; }
+
+void Hub::CountRejection(const Rejection& rejection) {
+  counters_.rejections++;
+  if (options_.on_rejection) options_.on_rejection(rejection);
 }
 
 void Hub::CountPush(const Response& response) {
@@ -280,6 +284,22 @@ HubReport Hub::Report() const {
   absl::MutexLock lock(&tally_mutex_);
   out.convergence = convergence_;
   out.issued = issued_;
+  return out;
+}
+
+uint64_t Hub::generation() const {
+  absl::MutexLock lock(&mutex_);
+  return generation_;
+}
+
+Spread Hub::SpreadOf(uint64_t generation) const {
+  Spread out;
+  for (const auto& session : Sessions()) session->AddTo(generation, &out);
+  std::sort(out.rejections.begin(), out.rejections.end(),
+            [](const Rejection& a, const Rejection& b) {
+              return std::tie(a.node_id, a.type) < std::tie(b.node_id, b.type);
+            });
+  if (out.rejections.size() > kMaxRejections) out.rejections.resize(kMaxRejections);
   return out;
 }
 

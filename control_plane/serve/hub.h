@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,10 +32,19 @@
 
 namespace heddle::serve {
 
+// A response that a proxy did not take.
+struct Rejection {
+  std::string node_id;
+  std::string type;  // "LDS"
+  std::string why;   // the proxy's words, at most 4 KiB
+};
+
 struct HubOptions {
   size_t max_streams = 20000;
   size_t max_streams_per_workload = 16;
   double new_streams_per_second = 500;  // sustained; bursts of twice as many
+  // Of each one, on a thread of the transport; must not wait nor call the hub.
+  std::function<void(const Rejection&)> on_rejection = {};
 };
 
 // How a change of the configuration spreads.
@@ -44,6 +54,14 @@ struct Convergence {
   size_t proxies = 0;      // connected when it was made
   size_t outstanding = 0;  // of them, not answered yet and not gone
   absl::Duration time;     // to the last answer; valid when outstanding is 0
+};
+
+// How far one configuration came among the proxies that are connected to this process.
+struct Spread {
+  size_t total = 0;
+  size_t acked = 0;   // have it whole, or a newer one, and refuse nothing
+  size_t nacked = 0;  // answered, and refuse some of it; the rest has not answered yet
+  std::vector<Rejection> rejections = {};  // the first few by node id
 };
 
 // The newest certificate of an identity.
@@ -94,6 +112,9 @@ class Hub {
   void Shutdown();
 
   HubReport Report() const;
+  // Of the World that is served; 0: none yet.
+  uint64_t generation() const;
+  Spread SpreadOf(uint64_t generation) const;
   const HubCounters& counters() const { return counters_; }
   translate::Translator::Stats translation() const;
 
@@ -107,7 +128,8 @@ class Hub {
   absl::StatusOr<Session::Push> Admit(const Session& session, const Node& node);
   void Leave(const Session& session);
   void Settled(uint64_t session, uint64_t generation, absl::Time now);
-  void CountRequest(bool rejected);
+  void CountRequest();
+  void CountRejection(const Rejection& rejection);
   void CountPush(const Response& response);
 
  private:

@@ -50,7 +50,7 @@ absl::Status Session::Admit(const Node& node) {
   return absl::OkStatus();
 }
 
-absl::Status Session::Handle(absl::string_view bytes) {
+absl::Status Session::Handle(absl::string_view bytes, std::optional<Rejection>* rejection) {
   Node node;
   absl::StatusOr<DeltaRequest> delta;
   absl::StatusOr<SotwRequest> sotw;
@@ -75,16 +75,23 @@ absl::Status Session::Handle(absl::string_view bytes) {
   RefreshSecrets(now);
   HEDDLE_RETURN_IF_ERROR(delta.ok() ? delta_->OnRequest(*delta, view_, now)
                                     : sotw_->OnRequest(*sotw, view_, now));
-  hub_.CountRequest(stream_->counters().nacks != nacks);
+  hub_.CountRequest();
   if (stream_->counters().nacks != nacks)
-    HEDDLE_LOG(kWarning, "ads") << report_.node_id << " rejected " << ShortName(url) << ": "
-                                << (delta.ok() ? delta->answer.error : sotw->answer.error);
+    *rejection = {.node_id = report_.node_id,
+                  .type = std::string(ShortName(url)),
+                  .why = delta.ok() ? delta->answer.error : sotw->answer.error};
   PumpLocked(now);
   return absl::OkStatus();
 }
 
 void Session::OnMessage(absl::string_view bytes) {
-  const absl::Status status = Handle(bytes);
+  std::optional<Rejection> rejection;
+  const absl::Status status = Handle(bytes, &rejection);
+  if (rejection.has_value()) {
+    HEDDLE_LOG(kWarning, "ads") << rejection->node_id << " rejected " << rejection->type << ": "
+                                << rejection->why;
+    hub_.CountRejection(*rejection);
+  }
   if (!status.ok()) End(status);
 }
 
@@ -194,6 +201,23 @@ void Session::Tick(absl::Time now) {
     return;
   }
   PumpLocked(now);
+}
+
+void Session::AddTo(uint64_t generation, Spread* out) const {
+  absl::MutexLock lock(&mutex_);
+  if (outlet_ == nullptr || stream_ == nullptr || report_.generation == 0) return;
+  ++out->total;
+  if (report_.settled_generation < generation) return;
+  if (!stream_->Rejecting()) {
+    ++out->acked;
+    return;
+  }
+  ++out->nacked;
+  for (const TypeReport& one : stream_->Report())
+    if (one.rejecting)
+      out->rejections.push_back({.node_id = report_.node_id,
+                                 .type = std::string(ShortName(one.type_url)),
+                                 .why = one.rejected_why});
 }
 
 SessionReport Session::Report() const {

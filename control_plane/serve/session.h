@@ -23,6 +23,8 @@
 namespace heddle::serve {
 
 class Hub;
+struct Rejection;
+struct Spread;
 
 // The transport's side of a session. Called under the session's lock: must not call back into the
 // session.
@@ -85,12 +87,14 @@ class Session {
   void Tick(absl::Time now);
 
   SessionReport Report() const;
+  // Counts itself, once admitted.
+  void AddTo(uint64_t generation, Spread* out) const;
   uint64_t id() const { return id_; }  // never used twice
   const Peer& peer() const { return peer_; }
 
  private:
   absl::Status Admit(const Node& node);
-  absl::Status Handle(absl::string_view bytes);
+  absl::Status Handle(absl::string_view bytes, std::optional<Rejection>* rejection);
   void Pump() ABSL_LOCKS_EXCLUDED(mutex_);
   void PumpLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshSecrets(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

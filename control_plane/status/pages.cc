@@ -244,6 +244,29 @@ void IdentityMetrics(const Overview& overview, std::string* out) {
            absl::ToUnixSeconds(root.not_after));
 }
 
+void WatchMetrics(const Overview& overview, std::string* out) {
+  struct Row {
+    const char* name;
+    const char* help;
+    uint64_t Overview::Watch::*value;
+  };
+  constexpr Row kRows[] = {
+      {"lists", "Lists begun.", &Overview::Watch::lists},
+      {"watches", "Watches begun.", &Overview::Watch::watches},
+      {"events", "Changes and bookmarks that watches told.", &Overview::Watch::events},
+      {"failures", "Lists and watches that failed.", &Overview::Watch::failures},
+      {"expired", "Answers 410, after which everything was listed again.",
+       &Overview::Watch::expired},
+  };
+  if (overview.watches.empty()) return;
+  for (const Row& row : kRows) {
+    const std::string name = absl::StrCat("heddle_control_kubernetes_", row.name, "_total");
+    Metric(out, name, "counter", row.help);
+    for (const Overview::Watch& one : overview.watches)
+      Sample(out, name, absl::StrCat("resource=\"", one.resource, "\""), one.*row.value);
+  }
+}
+
 void TraceMetrics(const Overview& overview, std::string* out) {
   Simple(out, "heddle_control_spans_received_total", "counter", "Spans received over OTLP.",
          overview.traces.received);
@@ -459,6 +482,7 @@ std::string Metrics(const Overview& overview) {
   ConfigMetrics(overview, &out);
   ProxyMetrics(overview, &out);
   IdentityMetrics(overview, &out);
+  WatchMetrics(overview, &out);
   TraceMetrics(overview, &out);
   Simple(&out, "heddle_control_uptime_seconds", "gauge", "Since the process began.",
          absl::ToInt64Seconds(overview.now - overview.started));

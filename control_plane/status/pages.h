@@ -33,6 +33,12 @@ struct Overview {
     uint64_t sent = 0, failed = 0, dropped = 0;
   };
   std::optional<Forwarded> forwarded;  // unset: no --otlp-forward
+  // How a cluster is followed, by resource; empty: the configuration is a directory's.
+  struct Watch {
+    std::string resource;
+    uint64_t lists = 0, watches = 0, events = 0, failures = 0, expired = 0;
+  };
+  std::vector<Watch> watches;
 };
 
 // A workload that has a sidecar, and what is known of it.

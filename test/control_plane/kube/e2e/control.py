@@ -66,9 +66,12 @@ class Control:
             lines = dict(line.split(":", 1) for line in file)
         return tuple(int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
 
-    def log(self):
+    def whole_log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()[-6000:]
+            return file.read()
+
+    def log(self):
+        return self.whole_log()[-6000:]
 
     def stop(self):
         """Ends it as Kubernetes would."""

@@ -41,9 +41,7 @@ def main():
             c.service(cluster, "shop", "reviews")
             c.endpoint_slice(cluster, "shop", "reviews", [c.endpoint("10.244.0.51")])
             one.start().wait_ready()
-            sidecar = Sidecar(cluster, one, "web")
-            until(lambda: f"synced: {sidecar.log()} {one.log()}", lambda: sidecar.line().get("state") == "synced")
-            return sidecar
+            return Sidecar(cluster, one, "web").wait_synced()
 
         def a_token_for_another_audience_is_refused():
             sidecar = Sidecar(cluster, one, "web", audience="https://kubernetes.default.svc")
