@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -184,6 +185,14 @@ Json Written(const KubeResource& resource, const Json& object) {
   return out;
 }
 
+bool IsLabel(absl::string_view text) {
+  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+                  absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-';
+         });
+}
+
 // As far as it can be read; else every label set matches.
 void ReadSelector(const Json& object, v1::LabelSelector* out) {
   const Json& selector = ObjectAt(object, {"spec", "selector"});
@@ -271,7 +280,8 @@ std::shared_ptr<google::protobuf::Message> Closed(const KubeResource& resource,
     out->set_kind(resource.name);
     SetName(object, out->mutable_metadata());
     // Whose AuthorizationPolicies are everybody's.
-    out->mutable_spec()->set_root_namespace(TextAt(object, {"spec", "rootNamespace"}));
+    if (const std::string root = TextAt(object, {"spec", "rootNamespace"}); IsLabel(root))
+      out->mutable_spec()->set_root_namespace(root);
     const bool mtls = ReadMtlsStrictly(object, false, out->mutable_spec()->mutable_mtls());
     return mtls || !out->spec().root_namespace().empty() ? out : nullptr;
   }

@@ -27,6 +27,7 @@ class Cluster : public KubernetesSource {
  public:
   Cluster(kube::Client& client, KubernetesSourceOptions options)
       : client_(client), options_(std::move(options)), merge_(LiveOptions(options_.world)) {
+    counters_.reserve(KubeResources().size());
     for (size_t i = 0; i < KubeResources().size(); ++i)
       counters_.push_back(std::make_shared<kube::ReflectorCounters>());
   }
@@ -253,6 +254,7 @@ std::vector<std::string> Cluster::Waiting() const {
 
 std::vector<WatchReport> Cluster::Watches() const {
   std::vector<WatchReport> out;
+  out.reserve(counters_.size());
   for (size_t i = 0; i < counters_.size(); ++i) {
     const kube::ReflectorCounters& one = *counters_[i];
     out.push_back({.resource = KubeResources()[i].plural,

@@ -190,14 +190,21 @@ void Client::Engine::ReadCredentials() {
       now - credentials_read_ < base::ToMicros(options_.read_credentials_every))
     return;
   credentials_read_ = now;
-  const auto read = [](const std::string& path, std::string* into) {
+  const auto read = [this](const std::string& path, std::string* into) {
     if (path.empty()) return;
     absl::StatusOr<std::string> text = ReadTextFile(path);
-    if (text.ok()) {
-      *into = std::string(absl::StripAsciiWhitespace(*text));
-    } else {
+    if (!text.ok()) {
       HEDDLE_LOG(kWarning, "kube") << "credentials: " << text.status().message();
+      return;
     }
+    std::string found(absl::StripAsciiWhitespace(*text));
+    if (into == &token_ && !IsToken(found)) {
+      // Half written, or no token at all: the old one is the better guess.
+      HEDDLE_LOG(kWarning, "kube")
+          << "credentials: " << path << ": want visible ASCII, at most 16 KiB";
+      return;
+    }
+    *into = std::move(found);
   };
   read(cluster_.token_file, &token_);
   read(cluster_.ca_file, &ca_);

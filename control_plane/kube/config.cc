@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr size_t kMaxFile = 4 << 20;
 constexpr size_t kMaxEntries = 10000;
+constexpr size_t kMaxToken = 16 << 10;
 
 // Entry `index` of clusters, users or contexts that is called `name`.
 absl::StatusOr<std::string> FindEntry(const yaml::Document& document, absl::string_view list,
@@ -38,7 +40,8 @@ absl::StatusOr<std::string> FindEntry(const yaml::Document& document, absl::stri
 
 // "<field>-data" decoded, else the file that "<field>" names, else empty.
 absl::StatusOr<std::string> DataOrFile(const yaml::Document& document, const std::string& at,
-                                       absl::string_view field, const std::string& path) {
+                                       absl::string_view field, const std::string& path,
+                                       const FileReader& read) {
   const std::string data_path = absl::StrCat(at, ".", field, "-data");
   if (const absl::string_view data = document.TextAt(data_path); !data.empty()) {
     std::string out;
@@ -50,25 +53,26 @@ absl::StatusOr<std::string> DataOrFile(const yaml::Document& document, const std
   if (file.empty()) return std::string();
   const std::string folder =
       path.substr(0, path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
-  return ReadTextFile(file[0] == '/' ? std::string(file) : absl::StrCat(folder, file));
+  return read(file[0] == '/' ? std::string(file) : absl::StrCat(folder, file));
 }
 
 absl::Status ReadCluster(const yaml::Document& document, const std::string& at,
-                         const std::string& path, ClusterConfig* out) {
+                         const std::string& path, const FileReader& read, ClusterConfig* out) {
   out->server = std::string(absl::StripSuffix(document.TextAt(at + ".server"), "/"));
   if (!absl::StartsWith(out->server, "https://") && !absl::StartsWith(out->server, "http://"))
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": ", at, ".server: \"", out->server, "\": want https://host:port"));
   out->tls_server_name = std::string(document.TextAt(at + ".tls-server-name"));
   out->insecure = document.TextAt(at + ".insecure-skip-tls-verify") == "true";
-  HEDDLE_ASSIGN_OR_RETURN(out->ca_pem, DataOrFile(document, at, "certificate-authority", path));
+  HEDDLE_ASSIGN_OR_RETURN(out->ca_pem,
+                          DataOrFile(document, at, "certificate-authority", path, read));
   if (!document.TextAt(at + ".proxy-url").empty())
     return absl::UnimplementedError(absl::StrCat(path, ": ", at, ".proxy-url: not supported"));
   return absl::OkStatus();
 }
 
 absl::Status ReadUser(const yaml::Document& document, const std::string& at,
-                      const std::string& path, ClusterConfig* out) {
+                      const std::string& path, const FileReader& read, ClusterConfig* out) {
   for (const char* plugin : {"exec.command", "auth-provider.name"}) {
     if (document.TextAt(absl::StrCat(at, ".", plugin)).empty()) continue;
     return absl::UnimplementedError(absl::StrCat(
@@ -80,17 +84,25 @@ absl::Status ReadUser(const yaml::Document& document, const std::string& at,
     return absl::UnimplementedError(
         absl::StrCat(path, ": ", at, ".username: basic authentication is not supported"));
   HEDDLE_ASSIGN_OR_RETURN(out->certificate_pem,
-                          DataOrFile(document, at, "client-certificate", path));
-  HEDDLE_ASSIGN_OR_RETURN(out->key_pem, DataOrFile(document, at, "client-key", path));
+                          DataOrFile(document, at, "client-certificate", path, read));
+  HEDDLE_ASSIGN_OR_RETURN(out->key_pem, DataOrFile(document, at, "client-key", path, read));
   if (out->certificate_pem.empty() != out->key_pem.empty())
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": ", at, ": client-certificate and client-key belong together, one is missing"));
   out->token = std::string(document.TextAt(at + ".token"));
   out->token_file = std::string(document.TextAt(at + ".tokenFile"));
+  if (!out->token.empty() && !IsToken(out->token))
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", at, ".token: want visible ASCII, at most 16 KiB"));
   return absl::OkStatus();
 }
 
 }  // namespace
+
+bool IsToken(absl::string_view text) {
+  return !text.empty() && text.size() <= kMaxToken &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -136,6 +148,11 @@ absl::StatusOr<ClusterConfig> InCluster(const InClusterPlace& place) {
 
 absl::StatusOr<ClusterConfig> FromKubeconfig(const std::string& path, absl::string_view context) {
   HEDDLE_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  return ParseKubeconfig(text, path, context, &ReadTextFile);
+}
+
+absl::StatusOr<ClusterConfig> ParseKubeconfig(absl::string_view text, const std::string& path,
+                                              absl::string_view context, const FileReader& read) {
   HEDDLE_ASSIGN_OR_RETURN(const std::vector<yaml::Document> documents,
                           yaml::Parse(text, {.file = path}));
   if (documents.size() != 1)
@@ -150,10 +167,10 @@ absl::StatusOr<ClusterConfig> FromKubeconfig(const std::string& path, absl::stri
       const std::string cluster,
       FindEntry(document, "clusters", document.TextAt(at + ".context.cluster"), path));
   ClusterConfig out;
-  HEDDLE_RETURN_IF_ERROR(ReadCluster(document, cluster + ".cluster", path, &out));
+  HEDDLE_RETURN_IF_ERROR(ReadCluster(document, cluster + ".cluster", path, read, &out));
   if (const absl::string_view user = document.TextAt(at + ".context.user"); !user.empty()) {
     HEDDLE_ASSIGN_OR_RETURN(const std::string entry, FindEntry(document, "users", user, path));
-    HEDDLE_RETURN_IF_ERROR(ReadUser(document, entry + ".user", path, &out));
+    HEDDLE_RETURN_IF_ERROR(ReadUser(document, entry + ".user", path, read, &out));
   }
   const absl::string_view ns = document.TextAt(at + ".context.namespace");
   out.ns = ns.empty() ? "default" : std::string(ns);

@@ -5,6 +5,7 @@
 //   HEDDLE_ASSIGN_OR_RETURN(ClusterConfig cluster, FromKubeconfig(path, /*context=*/""));
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -35,8 +36,15 @@ absl::StatusOr<ClusterConfig> InCluster(const InClusterPlace& place);
 // `context` empty: current-context. File references are read now (tokenFile later again), relative
 // ones beside the file. `exec` and `auth-provider` are refused: nothing is ever run.
 absl::StatusOr<ClusterConfig> FromKubeconfig(const std::string& path, absl::string_view context);
+// The same of text that stands in `path`; `read` gives the files that it names.
+using FileReader = std::function<absl::StatusOr<std::string>(const std::string& path)>;
+absl::StatusOr<ClusterConfig> ParseKubeconfig(absl::string_view text, const std::string& path,
+                                              absl::string_view context, const FileReader& read);
 // $KUBECONFIG (its first file that is there), else ~/.kube/config.
 std::string DefaultKubeconfigPath();
+
+// What may stand in an Authorization header: visible ASCII, at most 16 KiB.
+bool IsToken(absl::string_view text);
 
 // The whole file, at most 4 MiB.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);

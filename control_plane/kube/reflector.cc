@@ -43,13 +43,14 @@ Reflector::Reflector(ReflectorOptions options, Sink& sink, const base::Clock& cl
       random_(random),
       counted_(options_.counters != nullptr ? options_.counters
                                             : std::make_shared<ReflectorCounters>()),
-      counters_(*counted_) {
+      counters_(*counted_),
+      page_size_(options_.page_size) {
   AskList("");
 }
 
 void Reflector::AskList(const std::string& continue_token) {
   ask_ = {.kind = Ask::Kind::kList,
-          .path = absl::StrCat(options_.path, "?limit=", options_.page_size, Selectors(options_)),
+          .path = absl::StrCat(options_.path, "?limit=", page_size_, Selectors(options_)),
           .wait = {},
           .timeout = {}};
   if (continue_token.empty()) {
@@ -177,6 +178,7 @@ void Reflector::OnPage(const absl::StatusOr<std::string>& body) {
   }
   // The continue token is older than the server's memory: from the beginning, after a breath.
   if (absl::IsOutOfRange(status)) ++counters_.expired;
+  if (absl::IsResourceExhausted(body.status())) page_size_ = std::max(1, page_size_ / 2);
   Fail(status, After::kList);
 }
 

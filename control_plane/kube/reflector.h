@@ -58,7 +58,7 @@ struct ReflectorOptions {
   std::string path;                 // "/apis/discovery.k8s.io/v1/endpointslices"
   std::string label_selector = {};  // "kubernetes.io/service-name"; empty: all
   std::string field_selector = {};
-  int page_size = 500;
+  int page_size = 500;  // halved while pages are too large for the client
   size_t max_objects = 1000000;
   absl::Duration shortest_watch = absl::Minutes(5);  // asked of the server; up to twice as long
   absl::Duration first_wait = absl::Milliseconds(200);
@@ -129,6 +129,7 @@ class Reflector {
   uint64_t events_before_ = 0;
   const std::shared_ptr<ReflectorCounters> counted_;
   ReflectorCounters& counters_;  // *counted_
+  int page_size_;
   absl::Status last_failure_;
 };
 

@@ -17,6 +17,12 @@ namespace {
 constexpr char kBundleName[] = "heddle-root";
 constexpr absl::Duration kRetry = absl::Seconds(5);
 
+// Asking for the next object would only wait, too.
+bool IsAway(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsCancelled(status);
+}
+
 std::string BundleJson(const std::string& ns, const std::string& bundle) {
   kube::Json metadata = {{"name", kBundleName}, {"namespace", ns}};
   metadata["labels"]["app.kubernetes.io/part-of"] = "heddle";
@@ -85,7 +91,10 @@ void Steward::Run() {
   } while (Rest(options_.look_every));
 }
 
+// Not longer than options_.round: meanwhile another one may lead, or the process is to end. The
+// rest is written in the next one.
 void Steward::Round(const Wanted& wanted) {
+  round_until_ = absl::Now() + options_.round;
   WriteBundles(wanted);
   if (!wanted.problems_known) return;
   WriteLastGood(wanted);
@@ -113,7 +122,7 @@ void Steward::WriteBundles(const Wanted& wanted) {
       HEDDLE_LOG(kWarning, "steward")
           << "ConfigMap " << ns << "/" << kBundleName << ": " << answer.status().ToString();
     }
-    if (!Rest(options_.between_writes)) return;
+    if (!Rest(options_.between_writes) || Enough() || IsAway(answer.status())) return;
   }
   std::erase_if(bundles_,
                 [&](const auto& one) { return !wanted.view->meshed.contains(one.first); });
@@ -251,8 +260,9 @@ void Steward::WriteStatuses(const Wanted& wanted) {
       if (absl::IsNotFound(status) || absl::IsAborted(status)) continue;
       Count(&Counters::failures);
       HEDDLE_LOG(kWarning, "steward") << "status of " << file << ": " << status.ToString();
+      if (IsAway(status)) return;
     }
-    if (written.what != before && !Rest(options_.between_writes)) return;
+    if (Enough() || (written.what != before && !Rest(options_.between_writes))) return;
   }
   std::erase_if(written_,
                 [&](const auto& one) { return !wanted.view->targets.contains(one.first); });

@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "control_plane/ingest/kubernetes_source.h"
 #include "control_plane/ingest/parse.h"
@@ -31,6 +32,7 @@ struct StewardOptions {
   absl::Duration look_every = absl::Milliseconds(200);
   absl::Duration between_writes = absl::Milliseconds(20);  // at most 50 a second
   absl::Duration again_after = absl::Minutes(10);  // a ConfigMap that somebody deleted comes back
+  absl::Duration round = absl::Seconds(5);         // of writing, then a look at what is wanted now
 };
 
 class Steward {
@@ -71,6 +73,7 @@ class Steward {
   void Run();
   void Round(const Wanted& wanted);
   void WriteBundles(const Wanted& wanted);
+  bool Enough() const { return absl::Now() >= round_until_; }
   void WriteStatuses(const Wanted& wanted);
   void WriteLastGood(const Wanted& wanted);
   absl::Status PutLastGood(const std::string& text);
@@ -93,6 +96,7 @@ class Steward {
   std::map<std::string, Written> written_;                             // by file
   std::optional<std::string> last_good_;  // as the ConfigMap has it; unset: not looked yet
   absl::Time last_good_retry_ = absl::InfinitePast();
+  absl::Time round_until_ = absl::InfinitePast();
   // By generation; asked anew once a second.
   std::map<uint64_t, serve::Spread> spreads_;
   absl::Time spreads_until_ = absl::InfinitePast();

@@ -132,6 +132,8 @@ SCENARIO("a WorkloadPolicy or MeshConfig that never was valid is STRICT unless i
        MtlsMode::kStrict},
       {R"({"mtls":{"mode":"DISABLE"},"egress":7})", MtlsMode::kDisable, MtlsMode::kDisable},
       {R"({"mtls":[]})", MtlsMode::kStrict, MtlsMode::kStrict},
+      {R"({"mtls":{"mode":"STRICT"},"rootNamespace":"Not a name"})", MtlsMode::kStrict,
+       MtlsMode::kStrict},
       {R"({"egress":7})", MtlsMode::kPermissive, MtlsMode::kPermissive},
   }));
   INFO(one.spec);

@@ -87,6 +87,20 @@ SCENARIO("what a kubeconfig cannot mean is said, with where") {
   REQUIRE(absl::StrContains(found.status().message(), one.message));
 }
 
+SCENARIO("a token is what may stand in a header") {
+  REQUIRE(IsToken("eyJhbGciOi.J9.x-y_z"));
+  for (const std::string& bad :
+       {std::string(), std::string("a b"), std::string("a\r\nX-Remote-User: b"),
+        std::string("\xc3\xa4"), std::string((16 << 10) + 1, 'x')})
+    REQUIRE_FALSE(IsToken(bad));
+  const auto found = ParseKubeconfig(
+      R"({"current-context":"a","contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}],
+          "clusters":[{"name":"c","cluster":{"server":"https://x"}}],
+          "users":[{"name":"u","user":{"token":"a\nb"}}]})",
+      "config", "", [](const std::string& path) { return absl::NotFoundError(path); });
+  REQUIRE(absl::StrContains(found.status().message(), "users[0].user.token: want visible ASCII"));
+}
+
 SCENARIO("inside a pod the service account's files say everything") {
   const Folder folder;
   folder.Write("token", "t1");

@@ -108,6 +108,22 @@ SCENARIO("an object that is told again at the same version is not news") {
   REQUIRE(t.copy.puts == 1);
 }
 
+SCENARIO("pages that are too large are asked for smaller") {
+  World t;
+  for (const int size : {250, 125, 62}) {
+    t.reflector.OnPage(absl::ResourceExhaustedError("the answer is larger than 67108864 bytes"));
+    t.Wait();
+    REQUIRE(t.reflector.Next().path == absl::StrCat("/api/v1/pods?limit=", size));
+  }
+  for (int i = 0; i < 10; ++i) {
+    t.reflector.OnPage(absl::ResourceExhaustedError("too large"));
+    t.Wait();
+  }
+  REQUIRE(t.reflector.Next().path == "/api/v1/pods?limit=1");
+  t.List({Object("a", 1)}, 9);
+  REQUIRE(t.reflector.synced());
+}
+
 SCENARIO("410 lists again, and what vanished meanwhile is removed") {
   const std::string gone =
       R"({"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"})";

@@ -107,6 +107,7 @@ SCENARIO("a thousand proxies come back at once; more than the limit are told to 
   Fixture t({.new_streams_per_second = 400});
   t.hub->SetWorld(World(1000), 1);
   std::vector<std::unique_ptr<Proxy>> proxies;
+  proxies.reserve(1000);
   int waiting = 1000, rounds = 0;
   for (int i = 0; i < 1000; ++i) proxies.push_back(std::make_unique<Proxy>());
   while (waiting > 0 && rounds < 10) {
