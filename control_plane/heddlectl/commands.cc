@@ -101,7 +101,7 @@ const std::vector<Command>& Commands() {
        {{"from", "NS/WORKLOAD", "The calling workload. Required."},
         {"method", "METHOD", "Of the request.", "GET"},
         {"header", "NAME:VALUE", "Of the request; may be repeated."},
-        {"intercept", "", "The workload's traffic is redirected by iptables."},
+        {"intercept", "", "The workload's traffic is redirected (heddle-proxy intercept), as in a cluster."},
         kTrustDomain,
         kKubernetes,
         kKubeconfig,

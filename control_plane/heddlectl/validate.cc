@@ -85,7 +85,7 @@ int RunExplain(const Args& args, Terminal& terminal) {
                     .target = args.rest().back(),
                     .method = args.Get("method"),
                     .headers = {},
-                    .intercept = args.Has("intercept")};
+                    .intercept = args.Has("intercept") || WantsCluster(args)};
   for (const std::string& header : args.All("header")) {
     const size_t colon = header.find(':');
     if (colon == std::string::npos || colon == 0)

@@ -311,12 +311,13 @@ void Cluster::Stop() {
   // The copies are the client's thread's. A client that was stopped answers nobody any more.
   auto done = std::make_shared<absl::Notification>();
   struct Told {
-    std::shared_ptr<absl::Notification> done;
-    ~Told() {
-      if (!done->HasBeenNotified()) done->Notify();
-    }
+    explicit Told(std::shared_ptr<absl::Notification> to) : done(std::move(to)) {}
+    Told(const Told&) = delete;
+    Told& operator=(const Told&) = delete;
+    ~Told() { done->Notify(); }
+    const std::shared_ptr<absl::Notification> done;
   };
-  client_.Post([this, told = std::make_shared<Told>(Told{done})] {
+  client_.Post([this, told = std::make_shared<Told>(done)] {
     *self_ = nullptr;
     kinds_.clear();
   });

@@ -49,12 +49,12 @@ def status(mesh):
 
 def explain(mesh):
     web, catalog = (f"{SHOP}/{mesh.pod(SHOP, f'app={name}')}" for name in ("web", "catalog"))
-    says(mesh, "explain", "--kubernetes", "--intercept", "--from", catalog, "http://reviews:9080/reviews/1", words=[
+    says(mesh, "explain", "--kubernetes", "--from", catalog, "http://reviews:9080/reviews/1", words=[
         "route +1 of 2: bookshop/reviews/0", "timeout +3 s", "retries +3 on ", "95 % to reviews-v1.bookshop:9080", "5 % to reviews-v2",
         r"endpoint 10\.244\.0\.\d+:9080 bookshop/reviews-v1-.*, mutual TLS: allowed"])
     # Who may ask stock: the policy says the same as the sidecar does (kubernetes_test.py).
-    allowed = says(mesh, "explain", "--kubernetes", "--intercept", "--from", catalog, "grpc://stock:9090/Stock/Get")
-    _, refused, _ = ctl(mesh, "explain", "--kubernetes", "--intercept", "--from", web, "grpc://stock:9090/Stock/Get")
+    allowed = says(mesh, "explain", "--kubernetes", "--from", catalog, "grpc://stock:9090/Stock/Get")
+    _, refused, _ = ctl(mesh, "explain", "--kubernetes", "--from", web, "grpc://stock:9090/Stock/Get")
     need(allowed != refused and "stock-callers" in allowed + refused, f"{allowed}\n{refused}")
     says(mesh, "explain", "--kubernetes", "--from", f"{SHOP}/nobody", "http://reviews:9080/", code=1, errors=True, words=["nobody"])
 
