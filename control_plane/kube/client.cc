@@ -123,6 +123,7 @@ class Client::Engine {
   void Run();
   void RunPosted();
   void FireTimers();
+  void CancelTransfers();
   void Finish(CURL* easy, CURLcode code);
   Id Begin(std::unique_ptr<Transfer> transfer);
   void SetUp(Transfer* transfer);
@@ -415,6 +416,15 @@ void Client::Engine::RunPosted() {
   for (const std::function<void()>& task : tasks) task();
 }
 
+void Client::Engine::CancelTransfers() {
+  while (!transfers_.empty()) {
+    const std::unique_ptr<Transfer> transfer = std::move(transfers_.begin()->second);
+    transfers_.erase(transfers_.begin());
+    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+    if (transfer->done) transfer->done(absl::CancelledError("the client was stopped"));
+  }
+}
+
 void Client::Engine::Run() {
   while (true) {
     {
@@ -433,23 +443,13 @@ void Client::Engine::Run() {
                     nullptr);
   }
   RunPosted();
-  while (!transfers_.empty()) {
-    const std::unique_ptr<Transfer> transfer = std::move(transfers_.begin()->second);
-    transfers_.erase(transfers_.begin());
-    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
-    if (transfer->done) transfer->done(absl::CancelledError("the client was stopped"));
-  }
+  CancelTransfers();
   {
     absl::MutexLock lock(&mutex_);
     over_ = true;
   }
   RunPosted();  // their requests are begun below nobody's eyes, and answered here
-  while (!transfers_.empty()) {
-    const std::unique_ptr<Transfer> transfer = std::move(transfers_.begin()->second);
-    transfers_.erase(transfers_.begin());
-    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
-    if (transfer->done) transfer->done(absl::CancelledError("the client was stopped"));
-  }
+  CancelTransfers();
   timers_.clear();
   active_.store(0, std::memory_order_relaxed);
 }

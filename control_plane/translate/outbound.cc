@@ -66,6 +66,29 @@ void FindTcp(Reach* out) {
   out->tcp_digest = digest.Done();
 }
 
+bool Within(const Reach& reach, const model::Key& key) {
+  const auto less = [](const ServiceRef& a, const model::Key& b) { return a->key < b; };
+  const auto at = std::lower_bound(reach.services.begin(), reach.services.end(), key, less);
+  return at != reach.services.end() && (*at)->key == key;
+}
+
+// Where the routes that a client of that namespace meets at the service lead: services and their
+// ports.
+std::vector<std::pair<model::Key, uint16_t>> BackendsOf(const Service& service,
+                                                        const std::string& client_ns) {
+  std::vector<std::pair<model::Key, uint16_t>> out;
+  if (service.routes.empty()) return out;
+  for (const ServicePort& port : service.ports) {
+    if (!model::IsHttp(port.protocol)) continue;
+    for (const model::Route* route : RoutesFor(service, port.port, client_ns))
+      for (const model::RouteRule& rule : route->rules)
+        for (const model::RouteBackend& backend : rule.backends)
+          if (!backend.invalid)
+            out.emplace_back(backend.service, backend.port == 0 ? port.port : backend.port);
+  }
+  return out;
+}
+
 }  // namespace
 
 const Outbounds::ServiceResources& Outbounds::ResourcesOf(const model::World& world,
@@ -127,7 +150,6 @@ void Outbounds::Fill(const model::World& world, const Reach& reach, const std::s
   out->endpoints = reach.endpoints;
   // Ports that only routes lead to.
   std::map<std::string, PortResources> more;
-  const auto less = [](const ServiceRef& a, const model::Key& b) { return a->key < b; };
   const auto place = [&](const ServiceRef& service, const ServicePort& port) {
     if (port.placement == model::Placement::kAnywhere) return;
     out->by_zone = out->by_zone || port.placement == model::Placement::kZone;
@@ -136,27 +158,14 @@ void Outbounds::Fill(const model::World& world, const Reach& reach, const std::s
   };
   for (const ServiceRef& service : reach.services) {
     for (const ServicePort& port : service->ports) place(service, port);
-    if (service->routes.empty()) continue;
-    for (const ServicePort& port : service->ports) {
-      if (!model::IsHttp(port.protocol)) continue;
-      for (const model::Route* route : RoutesFor(*service, port.port, client_ns)) {
-        for (const model::RouteRule& rule : route->rules) {
-          for (const model::RouteBackend& backend : rule.backends) {
-            if (backend.invalid) continue;
-            const auto known = std::lower_bound(reach.services.begin(), reach.services.end(),
-                                                backend.service, less);
-            if (known != reach.services.end() && (*known)->key == backend.service) continue;
-            const ServiceRef to = world.services.Share(backend.service);
-            const ServicePort* const there =
-                to == nullptr ? nullptr
-                              : to->FindPort(backend.port == 0 ? port.port : backend.port);
-            if (there == nullptr) continue;
-            place(to, *there);
-            more[model::ClusterName(to->key, there->port)] =
-                ResourcesOf(world, to).ports[static_cast<size_t>(there - to->ports.data())];
-          }
-        }
-      }
+    for (const auto& [key, number] : BackendsOf(*service, client_ns)) {
+      if (Within(reach, key)) continue;
+      const ServiceRef to = world.services.Share(key);
+      const ServicePort* const port = to == nullptr ? nullptr : to->FindPort(number);
+      if (port == nullptr) continue;
+      place(to, *port);
+      more[model::ClusterName(to->key, port->port)] =
+          ResourcesOf(world, to).ports[static_cast<size_t>(port - to->ports.data())];
     }
   }
   if (more.empty()) return;

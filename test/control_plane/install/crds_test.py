@@ -15,7 +15,7 @@ import crd_cases
 from report import Report
 
 from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.support.waiting import until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -244,9 +244,7 @@ def upgrade(cluster, files):
 
 def main():
     heddlectl, *files = sys.argv[1:]
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     report = Report()
     with Cluster() as cluster:
         api = cluster.api

@@ -9,10 +9,9 @@ import os
 import subprocess
 import sys
 
-from report import Report
+from report import Report, need
 
-from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter, find_peer
 from k8s.podrunner import Image, PodRunner
 from k8s.support.waiting import until
 
@@ -41,11 +40,6 @@ MAY_NOT = [
     ("create", "clusterrolebindings.rbac.authorization.k8s.io", "", ""), ("impersonate", "users", "", ""),
     ("update", "leases.coordination.k8s.io", "other", NS), ("create", "serviceaccounts/token", "", "x"),
 ]
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 class Mesh:
@@ -191,14 +185,12 @@ def uninstall(mesh):
 
 def main():
     heddlectl = os.path.abspath(sys.argv[1])
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     report = Report()
     image = Image(["/usr/bin/python3", "/stand_in.py"], files={"/stand_in.py": os.path.join(HERE, "stand_in.py")})
     with Cluster() as cluster, PodRunner(cluster.api, {"heddle/heddle-control:0.1.0": image}) as runner:
         # heddlectl finds the real kubectl and its configuration as a person's would.
-        os.environ["PATH"] = os.environ["HEDDLE_KUBERNETES"] + ":" + os.environ["PATH"]
+        os.environ["PATH"] = find_peer("kubernetes") + ":" + os.environ["PATH"]
         os.environ["KUBECONFIG"] = cluster.kubeconfig
         mesh = Mesh(cluster, runner, heddlectl)
         for name, test in (("check before", before), ("install, and nothing differs from it", install),

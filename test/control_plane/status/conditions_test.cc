@@ -122,7 +122,7 @@ SCENARIO("a policy's conditions are applied as ours alone") {
 
 SCENARIO("Programmed says how many proxies have a policy, and why some have not") {
   const Condition accepted{"Accepted", Truth::kTrue, "Accepted", ""};
-  const serve::Rejection why{.node_id = "shop/web", .type = "LDS", .why = std::string(9999, 'x')};
+  const serve::Rejection why{.node_id = "shop/web", .type = "LDS", .why = std::string(9999, 'w')};
   struct Case {
     serve::Spread spread;
     Truth status;
@@ -135,7 +135,7 @@ SCENARIO("Programmed says how many proxies have a policy, and why some have not"
       {{.total = 3, .acked = 2, .nacked = 1, .rejections = {why}},
        Truth::kFalse,
        "Rejected",
-       "rejected by 1 of 3 sidecars connected to r1; shop/web: LDS: xxx"},
+       "rejected by 1 of 3 sidecars connected to r1; shop/web: LDS: www"},
   }));
   const Condition found = ProgrammedOf(accepted, one.spread, "r1");
   REQUIRE(found.status == one.status);

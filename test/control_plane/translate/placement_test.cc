@@ -139,19 +139,22 @@ std::vector<std::string> RangesOf(const Snapshot& snapshot, const std::string& c
   return out;
 }
 
-SCENARIO("each address of a Service of two families means it") {
-  const auto world =
-      WorldOf(Objects("clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00:0::1'], ipFamilies: "
-                      "[IPv4, IPv6]",
-                      Endpoint(1, "")) +
-              R"(---
+// The pod's other address.
+constexpr const char* kOtherFamily = R"(---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: near-6, namespace: bookshop, labels: {kubernetes.io/service-name: near}}
 addressType: IPv6
 ports: [{name: http, port: 8080}, {name: tcp, port: 9090}]
 endpoints: [{addresses: ['fd00:1::1']}]
-)");
+)";
+
+SCENARIO("each address of a Service of two families means it") {
+  const auto world =
+      WorldOf(Objects("clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00:0::1'], ipFamilies: "
+                      "[IPv4, IPv6]",
+                      Endpoint(1, "")) +
+              kOtherFamily);
   Translator translator;
   const auto snapshot = SnapshotOf(translator, *world, "at-z1-n1-x", true);
   REQUIRE(RangesOf(*snapshot, "outbound_tcp_near.bookshop_90") ==
@@ -165,14 +168,7 @@ endpoints: [{addresses: ['fd00:1::1']}]
 }
 
 SCENARIO("a pod of a headless Service is known by both of its addresses") {
-  const auto world = WorldOf(Objects("clusterIP: None", Endpoint(1, "")) + R"(---
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: near-6, namespace: bookshop, labels: {kubernetes.io/service-name: near}}
-addressType: IPv6
-ports: [{name: http, port: 8080}, {name: tcp, port: 9090}]
-endpoints: [{addresses: ['fd00:1::1']}]
-)");
+  const auto world = WorldOf(Objects("clusterIP: None", Endpoint(1, "")) + kOtherFamily);
   Translator translator;
   const auto snapshot = SnapshotOf(translator, *world, "at-z1-n1-x", true);
   REQUIRE(RangesOf(*snapshot, "outbound_tcp_near.bookshop_90") ==

@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 
-from report import Report
+from report import Report, need
 
 from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.support.waiting import until
 
 GOLDENS = "test/control_plane/inject/golden/*.yaml"
@@ -25,11 +25,6 @@ kind: Pod
 metadata: {name: "%s", namespace: "%s", labels: {%s}, annotations: {%s}}
 spec: {containers: [{name: app, image: "app:1", readinessProbe: {httpGet: {path: /ready, port: 8080}}}]}
 """
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 class Install:
@@ -218,9 +213,7 @@ def without_it(cluster, install):
 
 
 def main():
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     program, heddlectl = (os.path.realpath(one) for one in sys.argv[1:3])
     report = Report()
     with Cluster() as cluster:

@@ -7,14 +7,13 @@ import os
 import sys
 import time
 
-from report import Report
+from report import Report, need
 
 sys.path.append("test/e2e/kubernetes")
 
 import mesh as fixture
-from k8s import world
-from k8s.cluster import find_peer, find_peers
-from mesh import VISITORS, Mesh, need
+from k8s.cluster import enter
+from mesh import VISITORS, Mesh
 
 WAYS = {
     "native": {},
@@ -61,10 +60,7 @@ def rewriting_matters(mesh):
 
 def main():
     programs = dict(zip(("heddle-proxy", "heddle-control", "heddlectl", "bookshop"), map(os.path.abspath, sys.argv[1:5])))
-    if not world.inside() and world.missing() is None:
-        find_peers()
-        os.environ["HEDDLE_GATEWAY_API"] = find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     with Mesh(programs) as mesh:
         mesh.install()

@@ -9,11 +9,11 @@ import re
 import subprocess
 import sys
 
-from report import Report
+from report import Report, need
 
 from k8s import world
-from k8s.cluster import find_peer, find_peers
-from mesh import Mesh, need
+from k8s.cluster import enter, find_peer
+from mesh import Mesh
 
 # Of the extended features, those that we promise (docs/gateway_api.md). Not MeshClusterIPMatching: a name in Host decides here.
 EXTENDED = [
@@ -26,7 +26,7 @@ ENDED = re.compile(r"^    --- (PASS|FAIL|SKIP): TestConformance/(\w+) \(", re.MU
 
 def suite(mesh, *flags):
     """(exit code, output) of the suite."""
-    argv = [os.environ["HEDDLE_CONFORMANCE"], "-test.v", "-test.timeout", "30m", "--conformance-profiles=MESH-HTTP,MESH-GRPC",
+    argv = [find_peer("gateway-conformance"), "-test.v", "-test.timeout", "30m", "--conformance-profiles=MESH-HTTP,MESH-GRPC",
             "--supported-features=" + ",".join(EXTENDED), "--namespace-labels=heddle.dev/inject=enabled", "--gateway-class=",
             "--cleanup-base-resources=false", "--organization=heddle", "--project=heddle", "--url=https://heddle.dev", "--version=test",
             "--contact=none", "--report-output=" + os.path.join(world.folder(), "conformance.yaml"), *flags]
@@ -43,12 +43,7 @@ def part(output, name):
 
 def main():
     programs = dict(zip(("heddle-proxy", "heddle-control", "heddlectl", "bookshop"), map(os.path.abspath, sys.argv[1:5])))
-    if not world.inside() and world.missing() is None:
-        find_peers()
-        find_peer("python-h2")
-        os.environ["HEDDLE_GATEWAY_API"] = find_peer("gateway-api")
-        os.environ["HEDDLE_CONFORMANCE"] = find_peer("gateway-conformance")
-    world.enter()
+    enter("python-h2", "gateway-api", "gateway-conformance")
     report = Report()
     only = [f"--run-test={name}" for name in sys.argv[5:6]]
     with Mesh(programs) as mesh:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import scenarios
-from mesh import SHOP, SYSTEM, VISITORS, need
+from mesh import SHOP, SYSTEM, VISITORS
+from report import need
 
 
 def installed(mesh):

@@ -11,7 +11,8 @@ import sys
 import scenarios
 from k8s import world
 from k8s.podrunner import oci
-from mesh import SHOP, SYSTEM, identity, need
+from mesh import SHOP, SYSTEM, identity
+from report import need
 
 OURS = {"heddle/heddle-control:0.1.0": "1338", "heddle/heddle-proxy:0.1.0": "1337"}
 

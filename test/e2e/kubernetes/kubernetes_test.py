@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 
-import mesh as fixture
 import scenarios
 from k8s.cluster import ClusterError
-from mesh import SHOP, SYSTEM, identity, need
+from mesh import SHOP, SYSTEM, identity
+from report import need
 
 ROUTE = f"/apis/gateway.networking.k8s.io/v1/namespaces/{SHOP}/httproutes/reviews"
 
@@ -102,7 +102,7 @@ def bad_policies(mesh):
                            "rules": [{"matches": [{"path": {"value": "/lost"}}], "backendRefs": [{"name": "no-such", "port": 1}]}]}}
     try:
         mesh.cluster.apply(text=json.dumps(selector))
-        raise fixture.Wrong("a policy with a bad range was taken")
+        raise AssertionError("a policy with a bad range was taken")
     except ClusterError as error:
         need("ipBlocks" in str(error) and "10.0.0.0/99" in str(error), error)
     mesh.cluster.apply(text=json.dumps(unresolved))

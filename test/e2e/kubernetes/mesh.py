@@ -5,9 +5,10 @@ import os
 import subprocess
 import threading
 
-from k8s.cluster import Cluster
+from k8s.cluster import Cluster, find_peer
 from k8s.podrunner import Image, PodRunner
 from k8s.support.waiting import until
+from report import need
 
 SYSTEM, SHOP, VISITORS = "heddle-system", "bookshop", "visitors"
 BOOKSHOP = "examples/bookshop"
@@ -47,15 +48,6 @@ spec:
 """
 
 
-class Wrong(Exception):
-    """Something is not as the mesh promises; the text says what."""
-
-
-def need(condition, text):
-    if not condition:
-        raise Wrong(text() if callable(text) else str(text))
-
-
 def identity(name, namespace=SHOP):
     return f"spiffe://cluster.local/ns/{namespace}/sa/{name}"
 
@@ -87,7 +79,7 @@ class Mesh:
     def __enter__(self):
         self.cluster.start()
         self.runner.start()
-        self.cluster.apply(os.path.join(os.environ["HEDDLE_GATEWAY_API"], "config/crd/standard"), server_side=True)
+        self.cluster.apply(os.path.join(find_peer("gateway-api"), "config/crd/standard"), server_side=True)
         return self
 
     def __exit__(self, *_):
@@ -95,7 +87,7 @@ class Mesh:
         self.cluster.stop()
 
     def heddlectl(self, *argv, check=True):
-        """Standard output; Wrong when it fails and check is set."""
+        """Standard output; AssertionError when it fails and check is set."""
         done = subprocess.run([self.programs["heddlectl"], *argv], capture_output=True, text=True, check=False, env=self.environment())
         need(not check or done.returncode == 0, lambda: f"heddlectl {' '.join(argv)}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
         return done.stdout

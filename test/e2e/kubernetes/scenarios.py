@@ -15,8 +15,7 @@ import time
 
 from report import Report
 
-from k8s import world
-from k8s.cluster import find_peer, find_peers
+from k8s.cluster import enter
 from mesh import SHOP, SYSTEM, VISITORS, Mesh
 
 PROGRAMS = ("heddle-proxy", "heddle-control", "heddlectl", "bookshop")
@@ -26,11 +25,7 @@ def main(tests, needed=(), ends=(), images=None):
     """`needed`: when one of these fails the rest is not tried. `ends`: functions that --stay leaves out. `images(programs)`: more of
     what images' names stand for."""
     programs = dict(zip(PROGRAMS, map(os.path.abspath, sys.argv[1:5])))
-    if not world.inside() and world.missing() is None:
-        find_peers()
-        find_peer("redis")
-        os.environ["HEDDLE_GATEWAY_API"] = find_peer("gateway-api")
-    world.enter()
+    enter("redis", "gateway-api")
     report = Report()
     stay = "--stay" in sys.argv
     only = [name for name in sys.argv[5:] if name != "--stay"]

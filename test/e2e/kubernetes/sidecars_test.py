@@ -11,7 +11,8 @@ import time
 
 import scenarios
 from k8s.podrunner import Image
-from mesh import SHOP, VISITORS, identity, need
+from mesh import SHOP, VISITORS, identity
+from report import need
 
 RENEWED = ("web", "catalog", "reviews-v1", "reviews-v2", "stock")
 

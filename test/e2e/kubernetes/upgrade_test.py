@@ -12,7 +12,8 @@ import sys
 
 import scenarios
 from k8s import world
-from mesh import SHOP, SYSTEM, VISITORS, identity, images as usual, need
+from mesh import SHOP, SYSTEM, VISITORS, identity, images as usual
+from report import need
 
 NOW, BEFORE = b"0.1.0", b"0.0.9"
 RENEWED = ("web", "catalog", "reviews-v1", "reviews-v2", "stock", "redis")

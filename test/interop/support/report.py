@@ -4,6 +4,12 @@ import sys
 import traceback
 
 
+def need(condition, text="it does not hold"):
+    """Ends the test that Report.run() is at unless the condition holds. `text` is text or gives text."""
+    if not condition:
+        raise AssertionError(text() if callable(text) else str(text))
+
+
 class Report:
     def __init__(self):
         self.passed = 0

@@ -1,6 +1,6 @@
 """A Kubernetes control plane for tests: etcd, the real API server and controller manager, inside a world (k8s.world).
 
-    world.enter()
+    enter()
     with Cluster() as cluster:                     # ready when it is entered
         cluster.apply("manifests/")                # kubectl apply -f
         cluster.api.get("/api/v1/nodes")           # or in Python
@@ -38,38 +38,42 @@ class ClusterError(Exception):
 
 
 def find_peer(name):
-    """Where tools/peers/NAME put its peer, installing it when it is not there: call it before world.enter()."""
+    """Where tools/peers/NAME put its peer, installing it when it is not there: the first time before enter()."""
+    variable = "HEDDLE_" + name.upper().replace("-", "_")
+    if variable in os.environ:
+        return os.environ[variable]
     root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
     if os.environ.get("TEST_SRCDIR"):
         root = os.getcwd()
     done = subprocess.run([os.path.join(root, "tools/peers", name)], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip().splitlines()[-1]
+    os.environ[variable] = done.stdout.strip().splitlines()[-1]
+    return os.environ[variable]
 
 
-def find_peers():
-    """The environment that Cluster() wants: where its programs are."""
-    for variable, peer in (("HEDDLE_ETCD", "etcd"), ("HEDDLE_KUBERNETES", "kubernetes")):
-        if variable not in os.environ:
-            os.environ[variable] = find_peer(peer)
+def enter(*peers):
+    """Comes back inside a world (k8s.world) where a Cluster's programs and these peers are installed."""
+    if not world.inside() and world.missing() is None:
+        for peer in ("etcd", "kubernetes", *peers):
+            find_peer(peer)
+    world.enter()
 
 
 class Cluster:
     def __init__(self, controllers=True, apiserver_flags=()):
-        find_peers()
         self.folder = os.path.join(world.folder(), "cluster")
         os.makedirs(self.folder, exist_ok=True)
         self.pki = Pki(os.path.join(self.folder, "pki"), ["127.0.0.1", world.NODE_ADDRESS, "10.96.0.1"])
         cert, key = self.pki.client("admin", "admin", "system:masters")
         self.kubeconfig = self.write_kubeconfig("admin", cert, key)
         self.api = Api(SERVER, self.pki.path("ca.crt"), cert, key)
-        self.etcd = self._part("etcd", os.environ["HEDDLE_ETCD"], self._etcd_flags())
+        self.etcd = self._part("etcd", find_peer("etcd"), self._etcd_flags())
         self.apiserver = self._part("kube-apiserver", self.program("kube-apiserver"),
                                     [*self._apiserver_flags(), *apiserver_flags])
         self.controllers = self._part("kube-controller-manager", self.program("kube-controller-manager"),
                                       self._controller_flags()) if controllers else None
 
     def program(self, name):
-        return os.path.join(os.environ["HEDDLE_KUBERNETES"], name)
+        return os.path.join(find_peer("kubernetes"), name)
 
     def _part(self, name, program, flags):
         return Part(name, [program, *flags], os.path.join(self.folder, name + ".log"))

@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 
-from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter, find_peer
 
 
 def main():
@@ -21,12 +20,10 @@ def main():
     argv = argv[1:] if argv[:1] == ["--"] else argv
     if not argv:
         sys.exit(__doc__)
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     with Cluster(controllers=controllers) as cluster:
         environment = {**os.environ, "KUBECONFIG": cluster.kubeconfig,
-                       "PATH": os.environ["HEDDLE_KUBERNETES"] + ":" + os.environ["PATH"]}
+                       "PATH": find_peer("kubernetes") + ":" + os.environ["PATH"]}
         code = subprocess.run(argv, env=environment, check=False).returncode
     return code if code >= 0 else 128 - code
 

@@ -11,8 +11,7 @@ import os
 import subprocess
 import sys
 
-from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter, find_peer
 from k8s.podrunner import Image, PodRunner
 
 
@@ -28,13 +27,11 @@ def main():
     paths = [path for path in ours.split("\0") if path]
     if len(paths) > 1 or paths[:1] in (["-h"], ["--help"]):
         sys.exit(__doc__)
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     images = {"sh": Image(["/bin/sh", "-c"]), **(read_images(paths[0]) if paths else {})}
     with Cluster() as cluster, PodRunner(cluster.api, images):
         environment = {**os.environ, "KUBECONFIG": cluster.kubeconfig,
-                       "PATH": os.environ["HEDDLE_KUBERNETES"] + ":" + os.environ["PATH"]}
+                       "PATH": find_peer("kubernetes") + ":" + os.environ["PATH"]}
         argv = command.split("\0") if command else [os.environ.get("SHELL", "/bin/sh")]
         code = subprocess.run(argv, env=environment, check=False).returncode
     return code if code >= 0 else 128 - code

@@ -5,17 +5,12 @@ import subprocess
 import sys
 import time
 
-from report import Report
+from report import Report, need
 
 from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter, find_peer
 from k8s.support.api import ApiError, Reflector
 from k8s.support.waiting import until
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def versions(cluster):
@@ -60,7 +55,7 @@ def parts_killed(cluster):
 
 
 def gateway_api(cluster):
-    cluster.apply(os.path.join(os.environ["HEDDLE_GATEWAY_API"], "config/crd/standard"), server_side=True)
+    cluster.apply(os.path.join(find_peer("gateway-api"), "config/crd/standard"), server_side=True)
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "r", "namespace": "default"},
              "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "s"}], "rules": [{"filters": [{"type": "NoSuch"}]}]}}
     path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
@@ -103,11 +98,7 @@ def etcds():
 
 
 def main():
-    if not world.inside() and world.missing() is None:
-        find_peers()
-        from k8s.cluster import find_peer
-        os.environ["HEDDLE_GATEWAY_API"] = find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     began = time.monotonic()
     with Cluster() as cluster:

@@ -7,20 +7,15 @@ import subprocess
 import sys
 import urllib.request
 
-from report import Report
+from report import Report, need
 
 from k8s import world
-from k8s.cluster import Cluster, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.podrunner import Image, PodRunner
 from k8s.support.waiting import until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NS = "default"
-
-
-def need(condition, text="it does not hold"):
-    if not condition:
-        raise AssertionError(text() if callable(text) else text)
 
 
 def app(name, port, *flags, **more):
@@ -397,9 +392,7 @@ TESTS = [
 
 
 def main():
-    if not world.inside() and world.missing() is None:
-        find_peers()
-    world.enter()
+    enter()
     report = Report()
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else shutil.which("python3")
     images = {"app": Image([python, "-S", "/app.py"], files={"/app.py": os.path.join(HERE, "../support/app.py")}),

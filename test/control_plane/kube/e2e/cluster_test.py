@@ -6,19 +6,13 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from report import Report
+from report import Report, need
 
 import control as c
-from k8s import world
-from k8s.cluster import Cluster, find_peer, find_peers
+from k8s.cluster import Cluster, enter, find_peer
 from k8s.support.waiting import until
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes"
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 class Test:
@@ -242,10 +236,7 @@ class Test:
 
 
 def main():
-    if not world.inside():
-        find_peers()
-        find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     with Cluster(controllers=False) as cluster:
         test = Test(cluster)

@@ -9,22 +9,16 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from report import Report
+from report import Report, need
 
 import control as c
-from k8s import world
-from k8s.cluster import Cluster, find_peer, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.support.waiting import until
 from sidecar import Sidecar, acknowledged
 
 NAMESPACES, SERVICES, ENDPOINTS = 20, 100, 10  # of each in the one before
 CHANGES = 200
 READY_SECONDS, MEMORY_MIB, PROMISED_MS = 10, 300, 100
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def fill(cluster):
@@ -50,10 +44,7 @@ def change(cluster, sidecar, number):
 
 
 def main():
-    if not world.inside():
-        find_peers()
-        find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     with Cluster(controllers=False) as cluster:
         one = c.Control(cluster, 1)

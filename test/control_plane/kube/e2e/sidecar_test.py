@@ -7,11 +7,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from report import Report
+from report import Report, need
 
 import control as c
-from k8s import world
-from k8s.cluster import Cluster, find_peer, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.support.waiting import until
 from sidecar import Sidecar, acknowledged
 
@@ -19,16 +18,8 @@ CHANGES = 500
 SLICE = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/reviews-0"
 
 
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
-
-
 def main():
-    if not world.inside():
-        find_peers()
-        find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     with Cluster(controllers=False) as cluster:
         one = c.Control(cluster, 1)

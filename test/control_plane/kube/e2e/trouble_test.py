@@ -13,22 +13,17 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from report import Report
+from report import Report, need
 
 import control as c
 from k8s import world
-from k8s.cluster import Cluster, find_peer, find_peers
+from k8s.cluster import Cluster, enter
 from k8s.support.waiting import until
 from sidecar import Sidecar, request_token, with_expiry
 
 OURS = "/apis/heddle.dev/v1"
 SHOP = OURS + "/namespaces/shop"
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes"
-
-
-def need(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 class Bad:
@@ -375,10 +370,7 @@ class Test:
 
 
 def main():
-    if not world.inside():
-        find_peers()
-        find_peer("gateway-api")
-    world.enter()
+    enter("gateway-api")
     report = Report()
     wanted = sys.argv[1:]
     with Cluster(controllers=False) as cluster:
