@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "source/base/flags.h"
 #include "source/base/status.h"
 #include "source/net/address.h"
 
@@ -59,22 +59,19 @@ constexpr uint32_t kMaxUid = 4294967294;  // one less than what stands for nobod
 // Bounds on what one flag may hold.
 constexpr size_t kMaxItems = 1024;
 
-absl::Status Wrong(absl::string_view flag, absl::string_view found, absl::string_view allowed) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(flag, ": found \"", found, "\", allowed ", allowed));
-}
+using base::ParseNumber;
+using base::WrongFlag;
 
-bool Number(absl::string_view text, uint32_t low, uint32_t high, uint32_t* out) {
-  const bool digits = !text.empty() && std::all_of(text.begin(), text.end(),
-                                                   [](char c) { return c >= '0' && c <= '9'; });
-  return digits && absl::SimpleAtoi(text, out) && *out >= low && *out <= high;
+const base::FlagSyntax& Syntax() {
+  static const auto& syntax = *new base::FlagSyntax{.program = "heddle-proxy intercept",
+                                                    .switches = {"--dry-run", "--cleanup"},
+                                                    .ends = {"--help", "-h"}};
+  return syntax;
 }
 
 absl::Status SetPort(absl::string_view flag, absl::string_view value, uint32_t low, uint16_t* out) {
   uint32_t port = 0;
-  if (!Number(value, low, kMaxPort, &port)) {
-    return Wrong(flag, value, absl::StrCat(low, " to ", kMaxPort));
-  }
+  HEDDLE_RETURN_IF_ERROR(base::SetNumber(flag, value, low, kMaxPort, &port));
   *out = static_cast<uint16_t>(port);
   return absl::OkStatus();
 }
@@ -122,12 +119,12 @@ absl::Status SetRanges(absl::string_view flag, absl::string_view value, const Bo
         absl::StrSplit(item, absl::MaxSplits('-', 1));
     Range range;
     const bool one = !absl::StrContains(item, '-');
-    if (!Number(ends.first, bounds.low, bounds.high, &range.low) ||
-        !Number(one ? ends.first : ends.second, bounds.low, bounds.high, &range.high) ||
+    if (!ParseNumber(ends.first, bounds.low, bounds.high, &range.low) ||
+        !ParseNumber(one ? ends.first : ends.second, bounds.low, bounds.high, &range.high) ||
         range.low > range.high) {
-      return Wrong(flag, item,
-                   absl::StrCat(bounds.star ? "*, or " : "", "numbers from ", bounds.low, " to ",
-                                bounds.high, " and ranges of them, low-high"));
+      return WrongFlag(flag, item,
+                       absl::StrCat(bounds.star ? "*, or " : "", "numbers from ", bounds.low,
+                                    " to ", bounds.high, " and ranges of them, low-high"));
     }
     out->some.push_back(range);
   }
@@ -170,7 +167,7 @@ absl::Status SetNetworks(absl::string_view flag, absl::string_view value, Networ
     const auto range = net::Cidr::Parse(item);
     const auto start = net::Address::FromIp(item.substr(0, item.find('/')), 0);
     if (!range.ok() || !start.ok()) {
-      return Wrong(flag, item, "*, or networks like 10.0.0.0/8 and fd00::/8");
+      return WrongFlag(flag, item, "*, or networks like 10.0.0.0/8 and fd00::/8");
     }
     (start->family() == AF_INET6 ? v6 : v4).push_back({*start, *range});
   }
@@ -189,8 +186,8 @@ absl::Status SetInterfaces(absl::string_view flag, absl::string_view value,
              c == '_' || c == '-' || c == '.' || c == ':' || c == '@';
     });
     if (item.empty() || item.size() > 15 || !plain || item.front() == '-') {
-      return Wrong(flag, item,
-                   "names of interfaces: 1 to 15 letters, digits and _ - . : @, not - in front");
+      return WrongFlag(
+          flag, item, "names of interfaces: 1 to 15 letters, digits and _ - . : @, not - in front");
     }
     if (std::find(out->begin(), out->end(), item) == out->end()) out->emplace_back(item);
   }
@@ -214,7 +211,7 @@ absl::Status Choose(absl::string_view flag, absl::string_view value, const Choic
     }
     absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", choice.name);
   }
-  return Wrong(flag, value, allowed);
+  return WrongFlag(flag, value, allowed);
 }
 
 constexpr Choice<Mode> kModes[] = {{"redirect", Mode::kRedirect}, {"tproxy", Mode::kTproxy}};
@@ -233,8 +230,7 @@ constexpr Bounds kUids = {.low = 0, .high = kMaxUid, .star = false};
 
 // Root cannot be the sidecar: every program that runs as root would pass by it.
 absl::Status SetOwner(absl::string_view flag, absl::string_view value, uint32_t* out) {
-  if (Number(value, 1, kMaxUid, out)) return absl::OkStatus();
-  return Wrong(flag, value, absl::StrCat("1 to ", kMaxUid));
+  return base::SetNumber(flag, value, 1, kMaxUid, out);
 }
 
 constexpr Flag kFlags[] = {
@@ -290,13 +286,12 @@ absl::Status SetFlag(const std::string& flag, const std::string& value, Options*
   for (const Flag& known : kFlags) {
     if (known.name == flag) return known.set(flag, value, out);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown flag \"", flag, "\"; see heddle-proxy intercept --help"));
+  return base::UnknownFlag(flag, Syntax());
 }
 
 absl::Status Check(const Options& options) {
   const auto same = [](absl::string_view flag, uint16_t port, absl::string_view other) {
-    return Wrong(flag, absl::StrCat(port), absl::StrCat("a port that is not ", other));
+    return WrongFlag(flag, absl::StrCat(port), absl::StrCat("a port that is not ", other));
   };
   if (options.inbound_port == options.outbound_port) {
     return same("--inbound-port", options.inbound_port, "--outbound-port");
@@ -310,34 +305,23 @@ absl::Status Check(const Options& options) {
   return absl::OkStatus();
 }
 
-bool SetSwitch(absl::string_view flag, Options* out) {
-  if (flag == "--dry-run") return out->dry_run = true;
-  if (flag == "--cleanup") return out->cleanup = true;
-  return false;
-}
-
 }  // namespace
 
 absl::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
   Options out;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string flag = arguments[i];
-    if (flag == "--help" || flag == "-h") {
+  HEDDLE_ASSIGN_OR_RETURN(const std::vector<base::Flag> flags,
+                          base::SplitFlags(arguments, Syntax()));
+  for (const base::Flag& flag : flags) {
+    if (flag.value) {
+      HEDDLE_RETURN_IF_ERROR(SetFlag(flag.name, *flag.value, &out));
+    } else if (flag.name == "--dry-run") {
+      out.dry_run = true;
+    } else if (flag.name == "--cleanup") {
+      out.cleanup = true;
+    } else {
       out.help = true;
       return out;
     }
-    if (SetSwitch(flag, &out)) continue;
-    std::string value;
-    if (const size_t equals = flag.find('='); absl::StartsWith(flag, "--") && equals != flag.npos) {
-      value = flag.substr(equals + 1);
-      flag.resize(equals);
-    } else if (i + 1 < arguments.size()) {
-      value = arguments[++i];
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "\"", flag, "\" is no flag, or needs a value; see heddle-proxy intercept --help"));
-    }
-    HEDDLE_RETURN_IF_ERROR(SetFlag(flag, value, &out));
   }
   HEDDLE_RETURN_IF_ERROR(Check(out));
   return out;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "source/base/flags.h"
 #include "source/base/status.h"
 #include "source/event/loop.h"
 #include "source/net/address.h"
@@ -63,47 +64,36 @@ struct Flags {
 absl::Status SetSeconds(absl::string_view flag, absl::string_view value, uint32_t low,
                         uint32_t high, absl::Duration* out) {
   uint32_t seconds = 0;
-  if (!absl::SimpleAtoi(value, &seconds) || seconds < low || seconds > high) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag, ": found \"", value, "\", allowed ", low, " to ", high, " (seconds)"));
-  }
+  HEDDLE_RETURN_IF_ERROR(base::SetNumber(flag, value, low, high, &seconds, "seconds"));
   *out = absl::Seconds(seconds);
   return absl::OkStatus();
 }
 
-absl::Status SetFlag(absl::string_view flag, absl::string_view value, bool delay, Flags* out) {
-  if (flag == "--admin-address") {
-    const absl::StatusOr<net::Address> address = net::Address::Parse(value);
-    if (!address.ok())
-      return absl::InvalidArgumentError(
-          absl::StrCat(flag, ": found \"", value, "\", allowed IP:PORT"));
-    out->admin = *address;
-    return absl::OkStatus();
-  }
-  if (flag == "--timeout") return SetSeconds(flag, value, 1, 86400, &out->timeout);
-  if (flag == "--delay" && delay) return SetSeconds(flag, value, 0, 3600, &out->delay);
-  return absl::InvalidArgumentError(absl::StrCat("unknown flag \"", flag, "\"; see --help"));
+absl::Status SetAdmin(absl::string_view flag, absl::string_view value, net::Address* out) {
+  const absl::StatusOr<net::Address> address = net::Address::Parse(value);
+  if (!address.ok()) return base::WrongFlag(flag, value, "IP:PORT");
+  *out = *address;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Flags> Parse(const std::vector<std::string>& arguments, bool delay,
-                            absl::Duration timeout) {
+// `delay`: the command has that flag.
+absl::StatusOr<Flags> Parse(const std::vector<std::string>& arguments, const std::string& program,
+                            bool delay, absl::Duration timeout) {
   Flags out;
   out.timeout = timeout;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (argument == "--help" || argument == "-h") {
+  const base::FlagSyntax syntax{.program = program, .switches = {}, .ends = {"--help", "-h"}};
+  HEDDLE_ASSIGN_OR_RETURN(const std::vector<base::Flag> flags, base::SplitFlags(arguments, syntax));
+  for (const base::Flag& flag : flags) {
+    if (!flag.value) {
       out.help = true;
-      return out;
-    }
-    const size_t equals = argument.find('=');
-    if (equals != std::string::npos) {
-      HEDDLE_RETURN_IF_ERROR(
-          SetFlag(argument.substr(0, equals), argument.substr(equals + 1), delay, &out));
-    } else if (i + 1 < arguments.size()) {
-      HEDDLE_RETURN_IF_ERROR(SetFlag(argument, arguments[++i], delay, &out));
+    } else if (flag.name == "--admin-address") {
+      HEDDLE_RETURN_IF_ERROR(SetAdmin(flag.name, *flag.value, &out.admin));
+    } else if (flag.name == "--timeout") {
+      HEDDLE_RETURN_IF_ERROR(SetSeconds(flag.name, *flag.value, 1, 86400, &out.timeout));
+    } else if (flag.name == "--delay" && delay) {
+      HEDDLE_RETURN_IF_ERROR(SetSeconds(flag.name, *flag.value, 0, 3600, &out.delay));
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", argument, "\" is no flag, or needs a value; see --help"));
+      return base::UnknownFlag(flag.name, syntax);
     }
   }
   return out;
@@ -191,7 +181,8 @@ absl::Status Drain(Admin& admin, const Flags& flags) {
 }  // namespace
 
 int WaitMain(const std::vector<std::string>& arguments) {
-  const absl::StatusOr<Flags> flags = Parse(arguments, false, absl::Seconds(600));
+  const absl::StatusOr<Flags> flags =
+      Parse(arguments, "heddle-proxy wait", false, absl::Seconds(600));
   if (!flags.ok()) return Refuse("wait", flags.status().message());
   if (flags->help) {
     std::fputs(kWaitHelp, stdout);
@@ -212,7 +203,8 @@ int WaitMain(const std::vector<std::string>& arguments) {
 }
 
 int DrainMain(const std::vector<std::string>& arguments) {
-  const absl::StatusOr<Flags> flags = Parse(arguments, true, absl::Seconds(25));
+  const absl::StatusOr<Flags> flags =
+      Parse(arguments, "heddle-proxy drain", true, absl::Seconds(25));
   if (!flags.ok()) return Refuse("drain", flags.status().message());
   if (flags->help) {
     std::fputs(kDrainHelp, stdout);

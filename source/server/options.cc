@@ -1,12 +1,10 @@
 #include "source/server/options.h"
 
-#include <optional>
+#include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "source/base/flags.h"
 #include "source/base/status.h"
 #include "source/net/address.h"
 
@@ -59,19 +57,15 @@ Exit codes: 0 after a drain or a valid file; 1 for a wrong flag or file, with on
 
 namespace {
 
-absl::Status Wrong(absl::string_view flag, absl::string_view found, absl::string_view allowed) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(flag, ": found \"", found, "\", allowed ", allowed));
-}
+using base::WrongFlag;
 
-absl::Status SetNumber(absl::string_view flag, const std::string& text, uint32_t low, uint32_t high,
-                       uint32_t* out) {
-  uint32_t value = 0;
-  if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
-    return Wrong(flag, text, absl::StrCat(low, " to ", high));
-  }
-  *out = value;
-  return absl::OkStatus();
+const base::FlagSyntax& Syntax() {
+  static const auto& syntax = *new base::FlagSyntax{
+      .program = "heddle-proxy",
+      // The last means nothing here: so that Envoy's command line can be carried over.
+      .switches = {"--intercept", "--disable-hot-restart"},
+      .ends = {"--help", "-h", "--version"}};
+  return syntax;
 }
 
 struct TextFlag {
@@ -98,36 +92,40 @@ constexpr TextFlag kTextFlags[] = {
 absl::Status SetFlag(const std::string& flag, const std::string& value, Options* out) {
   for (const TextFlag& text : kTextFlags) {
     if (text.name != flag) continue;
-    if (value.empty()) return Wrong(flag, value, "a value");
+    if (value.empty()) return WrongFlag(flag, value, "a value");
     out->*text.field = value;
     if (flag == "--admin-address") out->admin_address_set = true;
     return absl::OkStatus();
   }
-  if (flag == "--concurrency") return SetNumber(flag, value, 1, 128, &out->concurrency);
+  if (flag == "--concurrency") return base::SetNumber(flag, value, 1, 128, &out->concurrency);
   if (flag == "--drain-time-s") {
     uint32_t seconds = 0;
-    HEDDLE_RETURN_IF_ERROR(SetNumber(flag, value, 0, 86400, &seconds));
+    HEDDLE_RETURN_IF_ERROR(base::SetNumber(flag, value, 0, 86400, &seconds));
     out->drain_time = absl::Seconds(seconds);
     return absl::OkStatus();
   }
   if (flag == "--log-level") {
     if (base::ParseLogLevel(value, &out->log_level)) return absl::OkStatus();
-    return Wrong(flag, value, "trace, debug, info, warning, error, off");
+    return WrongFlag(flag, value, "trace, debug, info, warning, error, off");
   }
   if (flag == "--mode") {
-    if (value != "serve" && value != "validate") return Wrong(flag, value, "serve, validate");
+    if (value != "serve" && value != "validate") return WrongFlag(flag, value, "serve, validate");
     out->validate = value == "validate";
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown flag \"", flag, "\"; see heddle-proxy --help"));
+  return base::UnknownFlag(flag, Syntax());
 }
 
-absl::Status SetIntercept(absl::string_view flag, Options* out) {
-  if (absl::ConsumePrefix(&flag, "--intercept=") && flag != "redirect" && flag != "tproxy")
-    return Wrong("--intercept", flag, "redirect, tproxy");
+std::string LongName(const std::string& flag) {
+  if (flag == "-c") return "--config-path";
+  return flag == "-l" ? "--log-level" : flag;
+}
+
+absl::Status SetIntercept(absl::string_view mode, Options* out) {
+  if (mode != "redirect" && mode != "tproxy")
+    return WrongFlag("--intercept", mode, "redirect, tproxy");
   out->intercept = true;
-  out->tproxy = flag == "tproxy";
+  out->tproxy = mode == "tproxy";
   return absl::OkStatus();
 }
 
@@ -142,15 +140,15 @@ absl::Status CheckControl(const Options& options) {
       return absl::InvalidArgumentError(absl::StrCat(flag, " is required with --control"));
   }
   if (const auto address = net::Address::FromIp(options.address, 0); !address.ok()) {
-    return Wrong("--address", options.address, "an IP address");
+    return WrongFlag("--address", options.address, "an IP address");
   }
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(options.control, absl::MaxSplits(':', 1));
   uint32_t port = 0;
   const size_t colon = options.control.rfind(':');
   if (parts.first.empty() || colon == std::string::npos ||
-      !absl::SimpleAtoi(options.control.substr(colon + 1), &port) || port == 0 || port > 65535) {
-    return Wrong("--control", options.control, "HOST:PORT");
+      !base::ParseNumber(options.control.substr(colon + 1), 1, 65535, &port)) {
+    return WrongFlag("--control", options.control, "HOST:PORT");
   }
   return absl::OkStatus();
 }
@@ -161,13 +159,13 @@ absl::Status Check(const Options& options) {
   }
   if (!options.control.empty()) HEDDLE_RETURN_IF_ERROR(CheckControl(options));
   const auto admin = net::Address::Parse(options.admin_address);
-  if (!admin.ok()) return Wrong("--admin-address", options.admin_address, "IP:PORT");
+  if (!admin.ok()) return WrongFlag("--admin-address", options.admin_address, "IP:PORT");
   if (!admin->loopback()) {
-    return Wrong("--admin-address", options.admin_address,
-                 "a loopback address: the admin page has no password");
+    return WrongFlag("--admin-address", options.admin_address,
+                     "a loopback address: the admin page has no password");
   }
   if (!options.health_address.empty() && !net::Address::Parse(options.health_address).ok()) {
-    return Wrong("--health-address", options.health_address, "IP:PORT");
+    return WrongFlag("--health-address", options.health_address, "IP:PORT");
   }
   return absl::OkStatus();
 }
@@ -176,36 +174,18 @@ absl::Status Check(const Options& options) {
 
 absl::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
   Options out;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string flag = arguments[i];
-    if (flag == "--help" || flag == "-h") {
-      out.help = true;
-      return out;
-    }
-    if (flag == "--version") {
-      out.version = true;
-      return out;
-    }
-    if (flag == "--intercept" || absl::StartsWith(flag, "--intercept=")) {
-      HEDDLE_RETURN_IF_ERROR(SetIntercept(flag, &out));
+  HEDDLE_ASSIGN_OR_RETURN(const std::vector<base::Flag> flags,
+                          base::SplitFlags(arguments, Syntax()));
+  for (const base::Flag& flag : flags) {
+    out.help = flag.name == "--help" || flag.name == "-h";
+    out.version = flag.name == "--version";
+    if (out.help || out.version) return out;
+    if (flag.name == "--disable-hot-restart") continue;
+    if (flag.name == "--intercept") {
+      HEDDLE_RETURN_IF_ERROR(SetIntercept(flag.value.value_or("redirect"), &out));
       continue;
     }
-    // Envoy's flags that mean nothing here, so that a command line can be carried over.
-    if (flag == "--disable-hot-restart") continue;
-    std::string value;
-    const size_t equals = flag.find('=');
-    if (absl::StartsWith(flag, "--") && equals != std::string::npos) {
-      value = flag.substr(equals + 1);
-      flag.resize(equals);
-    } else if (i + 1 < arguments.size()) {
-      value = arguments[++i];
-    } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", flag, "\" is no flag, or needs a value; see heddle-proxy --help"));
-    }
-    if (flag == "-c") flag = "--config-path";
-    if (flag == "-l") flag = "--log-level";
-    HEDDLE_RETURN_IF_ERROR(SetFlag(flag, value, &out));
+    HEDDLE_RETURN_IF_ERROR(SetFlag(LongName(flag.name), *flag.value, &out));
   }
   HEDDLE_RETURN_IF_ERROR(Check(out));
   return out;
