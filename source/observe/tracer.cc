@@ -79,6 +79,20 @@ std::vector<SpanData> SpanQueue::Take(size_t max) {
   return out;
 }
 
+bool SpanQueue::empty() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return waiting_.empty();
+}
+
+bool SpanQueues::DropIfUnused(const SpanQueue* queue) {
+  const auto it = std::find_if(queues_.begin(), queues_.end(),
+                               [queue](const auto& one) { return one.get() == queue; });
+  // Only Get() hands out further references, and on this thread: nobody can add to it again.
+  if (it == queues_.end() || it->use_count() > 1 || !(*it)->empty()) return false;
+  queues_.erase(it);
+  return true;
+}
+
 std::shared_ptr<SpanQueue> SpanQueues::Get(const config::SpanTarget& target) {
   for (const auto& queue : queues_) {
     if (queue->target() == target) return queue;

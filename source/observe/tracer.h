@@ -41,6 +41,7 @@ class SpanQueue {
   explicit SpanQueue(config::SpanTarget target) : target_(std::move(target)) {}
   void Add(SpanData span);
   std::vector<SpanData> Take(size_t max);
+  bool empty();
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   const config::SpanTarget& target() const { return target_; }
 
@@ -51,11 +52,13 @@ class SpanQueue {
   std::atomic<uint64_t> dropped_{0};
 };
 
-// The queues of the process, one for each destination and service. Get on the main thread only.
+// The queues of the process, one for each destination and service. Main thread only.
 class SpanQueues {
  public:
   std::shared_ptr<SpanQueue> Get(const config::SpanTarget& target);
   const std::vector<std::shared_ptr<SpanQueue>>& all() const { return queues_; }
+  // Forgets the queue if no tracer holds it any more and nothing waits in it; tells whether it did.
+  bool DropIfUnused(const SpanQueue* queue);
 
  private:
   std::vector<std::shared_ptr<SpanQueue>> queues_;

@@ -41,7 +41,15 @@ void SpanExporter::Tick() {
     if (line == nullptr) line = std::make_unique<Line>();
     if (!line->busy) Send(*queue, *line);
   }
+  DropUnused();
   timer_.Start(kInterval);
+}
+
+void SpanExporter::DropUnused() {
+  for (auto it = lines_.begin(); it != lines_.end();) {
+    const bool drop = !it->second->busy && queues_.DropIfUnused(it->first);
+    it = drop ? lines_.erase(it) : std::next(it);
+  }
 }
 
 void SpanExporter::Send(observe::SpanQueue& queue, Line& line) {
@@ -59,11 +67,12 @@ void SpanExporter::Send(observe::SpanQueue& queue, Line& line) {
   if (queue.target().http) {
     SendHttp(queue, line, std::move(body), spans.size());
   } else {
-    SendGrpc(queue, line, std::move(body), spans.size());
+    SendGrpc(queue, line, body, spans.size());
   }
 }
 
-void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string body, size_t spans) {
+void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, const std::string& body,
+                            size_t spans) {
   if (line.client != nullptr && line.client->closed()) loop_.Destroy(std::move(line.client));
   if (line.client == nullptr) {
     auto target = xds::PickTarget(*line.cluster, random_);
@@ -74,7 +83,7 @@ void SpanExporter::SendGrpc(observe::SpanQueue& queue, Line& line, std::string b
   http::grpc::CallOptions call{
       .path = kGrpcPath, .metadata = queue.target().headers, .timeout = queue.target().timeout};
   line.client->Unary(call, body,
-                     [this, &line, spans](const http::grpc::Status& status, std::string) {
+                     [this, &line, spans](const http::grpc::Status& status, const std::string&) {
                        OnSent(line, spans, status.ToAbsl());
                      });
 }
@@ -100,7 +109,7 @@ void SpanExporter::SendHttp(observe::SpanQueue& queue, Line& line, std::string b
       });
 }
 
-void SpanExporter::OnSent(Line& line, size_t spans, absl::Status status) {
+void SpanExporter::OnSent(Line& line, size_t spans, const absl::Status& status) {
   line.busy = false;
   if (line.post != nullptr) loop_.Destroy(std::move(line.post));
   if (status.ok()) {

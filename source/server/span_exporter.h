@@ -31,14 +31,17 @@ class SpanExporter {
 
   uint64_t exported() const { return exported_; }
   uint64_t failed() const { return failed_; }
+  // Queues that it serves.
+  size_t lines() const { return lines_.size(); }
 
  private:
   struct Line;  // one queue's connection and running call
   void Tick();
+  void DropUnused();  // lines of targets that the configuration has no more
   void Send(observe::SpanQueue& queue, Line& line);
-  void SendGrpc(observe::SpanQueue& queue, Line& line, std::string body, size_t spans);
+  void SendGrpc(observe::SpanQueue& queue, Line& line, const std::string& body, size_t spans);
   void SendHttp(observe::SpanQueue& queue, Line& line, std::string body, size_t spans);
-  void OnSent(Line& line, size_t spans, absl::Status status);
+  void OnSent(Line& line, size_t spans, const absl::Status& status);
 
   event::Loop& loop_;
   base::Random& random_;

@@ -72,5 +72,24 @@ SCENARIO("a collector that does not answer costs the call's spans when its timeo
   CHECK(bench.exporter.exported() == 0);
 }
 
+SCENARIO("a collector that the configuration names no more gets what waits for it and is left") {
+  Bench bench(Collector());
+  bench.server.peer.on_event = [](Served& s) {
+    if (s.ended) http::grpc::Answer(s, {""}, "0");
+  };
+  for (int i = 0; i < 513; ++i) bench.queue->Add({});  // two calls
+  config::SpanTarget other = Collector();
+  other.service_name = "other";
+  const auto kept = bench.queues.Get(other);
+  bench.queue = nullptr;
+  REQUIRE(test::RunUntil(bench.loop, [&] { return bench.exporter.lines() == 1; }));
+  CHECK(bench.exporter.exported() == 513);
+  REQUIRE(bench.queues.all().size() == 1);
+  CHECK(bench.queues.all().front() == kept);
+  // Named again, it is served again.
+  bench.queue = bench.queues.Get(Collector());
+  CHECK(test::RunUntil(bench.loop, [&] { return bench.exporter.lines() == 2; }));
+}
+
 }  // namespace
 }  // namespace heddle::server
