@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over C++ files, remembering the ones that were clean.
 
-A file's stamp is named by a hash of the file, of every header of the tree that it reaches, and of .clang-tidy, so a
+A file's stamp is named by a hash of the file, of every header of the tree that it reaches, and of the .clang-tidy files, so a
 second run looks only at what changed. Generated headers must exist (tools/check builds them first).
 
 usage: tidy.py --bin BAZEL_BIN --cache FOLDER [--budget SECONDS] FILE...
@@ -17,6 +17,7 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SETTINGS = (".clang-tidy", "test/.clang-tidy")
 INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
 
@@ -36,7 +37,8 @@ def reached(path, seen):
 def stamp_name(path):
     seen = {}
     reached(path, seen)
-    reached(".clang-tidy", seen)
+    for settings in SETTINGS:
+        reached(settings, seen)
     digest = hashlib.sha256()
     for name in sorted(seen):
         digest.update(name.encode() + b"\0" + seen[name] + b"\0")

@@ -1,5 +1,7 @@
 #include "control_plane/heddlectl/args.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -7,44 +9,55 @@
 
 namespace heddle::heddlectl {
 
+namespace {
+
+// The name that a word means as a flag, with its value behind a '='; empty: it is none.
+absl::string_view FlagName(const std::vector<FlagSpec>& specs, absl::string_view word) {
+  if (absl::ConsumePrefix(&word, "--")) return word;
+  if (word.size() != 2 || word[0] != '-') return "";
+  for (const FlagSpec& spec : specs)
+    if (spec.letter == word.substr(1)) return spec.name;
+  return "";
+}
+
+const FlagSpec* Find(const std::vector<FlagSpec>& specs, absl::string_view name) {
+  for (const FlagSpec& spec : specs)
+    if (spec.name == name) return &spec;
+  return nullptr;
+}
+
+}  // namespace
+
 absl::StatusOr<Args> Args::Parse(const std::vector<FlagSpec>& specs,
                                  const std::vector<std::string>& words) {
   Args out;
   for (const FlagSpec& spec : specs)
     if (!spec.fallback.empty()) out.fallbacks_[std::string(spec.name)] = std::string(spec.fallback);
-  bool flags = true;
   for (size_t i = 0; i < words.size(); ++i) {
-    absl::string_view word = words[i];
-    if (flags && word == "--") {
-      flags = false;
-      continue;
+    if (words[i] == "--") {  // no flags behind it
+      out.rest_.insert(out.rest_.end(), words.begin() + static_cast<ptrdiff_t>(i) + 1, words.end());
+      break;
     }
-    const FlagSpec* found = nullptr;
-    for (const FlagSpec& spec : specs)
-      if (flags && word.size() == 2 && word[0] == '-' && word.substr(1) == spec.letter)
-        found = &spec;
-    if (found != nullptr) word = found->name;
-    if (found == nullptr && (!flags || !absl::ConsumePrefix(&word, "--"))) {
+    const absl::string_view flag = FlagName(specs, words[i]);
+    if (flag.empty()) {
       out.rest_.push_back(words[i]);
       continue;
     }
-    const size_t equals = word.find('=');
-    const std::string name(word.substr(0, equals));
-    for (const FlagSpec& spec : specs)
-      if (spec.name == name) found = &spec;
-    if (found == nullptr)
+    const size_t equals = flag.find('=');
+    const bool has_value = equals != absl::string_view::npos;
+    const std::string name(flag.substr(0, equals));
+    const FlagSpec* const spec = Find(specs, name);
+    if (spec == nullptr)
       return absl::InvalidArgumentError(absl::StrCat("--", name, ": no such flag here"));
-    if (found->value.empty()) {
-      if (equals != absl::string_view::npos)
-        return absl::InvalidArgumentError(absl::StrCat("--", name, " takes no value"));
-      out.given_.emplace(name, "");
-    } else if (equals != absl::string_view::npos) {
-      out.given_.emplace(name, std::string(word.substr(equals + 1)));
-    } else if (i + 1 < words.size()) {
-      out.given_.emplace(name, words[++i]);
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat("--", name, " wants ", found->value));
+    if (spec->value.empty() && has_value)
+      return absl::InvalidArgumentError(absl::StrCat("--", name, " takes no value"));
+    std::string value(has_value ? flag.substr(equals + 1) : "");
+    if (!spec->value.empty() && !has_value) {
+      if (++i == words.size())
+        return absl::InvalidArgumentError(absl::StrCat("--", name, " wants ", spec->value));
+      value = words[i];
     }
+    out.given_.emplace(name, std::move(value));
   }
   return out;
 }

@@ -37,30 +37,36 @@ absl::StatusOr<json> List(const Kubectl& kubectl, const ingest::KubeResource& re
   return list["items"].is_array() ? list["items"] : json::array();
 }
 
+using Localities = std::map<std::string, model::Locality>;
+
+absl::StatusOr<Localities> ReadNodes(const Kubectl& kubectl) {
+  Localities out;
+  for (const ingest::KubeResource& resource : ingest::KubeResources()) {
+    if (resource.kind != ingest::KubeKind::kNode) continue;
+    HEDDLE_ASSIGN_OR_RETURN(const json items, List(kubectl, resource));
+    for (const json& item : items)
+      if (item.is_object()) out[NameOf(item)] = ingest::NodeLocality(item);
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<ingest::Update> LoadCluster(const Kubectl& kubectl, model::WorldOptions options) {
   options.live = true;
   ingest::Merge merge(std::move(options));
-  // Nodes first: a pod is where its node is.
-  std::map<std::string, model::Locality> nodes;
-  for (const bool looking_at_nodes : {true, false}) {
-    for (const ingest::KubeResource& resource : ingest::KubeResources()) {
-      if ((resource.kind == ingest::KubeKind::kNode) != looking_at_nodes ||
-          resource.kind == ingest::KubeKind::kNamespace)
-        continue;
-      HEDDLE_ASSIGN_OR_RETURN(const json items, List(kubectl, resource));
-      for (const json& item : items) {
-        if (!item.is_object()) continue;
-        if (looking_at_nodes) {
-          nodes[NameOf(item)] = ingest::NodeLocality(item);
-          continue;
-        }
-        model::Locality locality;
-        if (resource.kind == ingest::KubeKind::kPod) locality = nodes[ingest::PodNode(item)];
-        ingest::KubeObject read = ingest::ReadKubeObject(resource, item, locality);
-        if (read.file.has_value()) merge.Put(*std::move(read.file));
-      }
+  HEDDLE_ASSIGN_OR_RETURN(Localities nodes, ReadNodes(kubectl));
+  for (const ingest::KubeResource& resource : ingest::KubeResources()) {
+    const bool pod = resource.kind == ingest::KubeKind::kPod;
+    if (resource.kind == ingest::KubeKind::kNode || resource.kind == ingest::KubeKind::kNamespace)
+      continue;
+    HEDDLE_ASSIGN_OR_RETURN(const json items, List(kubectl, resource));
+    for (const json& item : items) {
+      if (!item.is_object()) continue;
+      // A pod is where its node is.
+      const model::Locality locality = pod ? nodes[ingest::PodNode(item)] : model::Locality();
+      ingest::KubeObject read = ingest::ReadKubeObject(resource, item, locality);
+      if (read.file.has_value()) merge.Put(*std::move(read.file));
     }
   }
   merge.Apply();

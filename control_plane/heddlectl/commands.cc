@@ -19,6 +19,7 @@ constexpr FlagSpec kSet = {
 constexpr FlagSpec kValues = {
     "values", "FILE", "YAML of values; may be repeated, the later one wins.", {}, "f"};
 
+// NOLINTNEXTLINE(readability-function-size): a table
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
       {"validate",
@@ -211,15 +212,26 @@ int Misused(Terminal& terminal, absl::string_view message) {
   return 2;
 }
 
+namespace {
+
+const Command* Find(absl::string_view name) {
+  for (const Command& command : Commands())
+    if (command.name == name) return &command;
+  return nullptr;
+}
+
+std::string Help(const std::vector<std::string>& words) {
+  const std::string about = words.size() > 1 ? words[1] : "";
+  if (const Command* const command = Find(about)) return HelpOf(*command);
+  return about == "--markdown" ? HelpPage() : Overview();
+}
+
+}  // namespace
+
 int Run(const std::vector<std::string>& words, Terminal& terminal) {
   const std::string name = words.empty() ? "" : words[0];
   if (name == "help" || name == "--help" || name == "-h") {
-    for (const Command& command : Commands()) {
-      if (words.size() < 2 || words[1] != command.name) continue;
-      terminal.out << HelpOf(command);
-      return 0;
-    }
-    terminal.out << (words.size() > 1 && words[1] == "--markdown" ? HelpPage() : Overview());
+    terminal.out << Help(words);
     return 0;
   }
   if (name == "version" || name == "--version") {
@@ -230,20 +242,19 @@ int Run(const std::vector<std::string>& words, Terminal& terminal) {
     terminal.err << Overview();
     return 2;
   }
-  for (const Command& command : Commands()) {
-    if (command.name != name) continue;
-    for (const std::string& word : words) {
-      if (word != "--help" && word != "-h") continue;
-      terminal.out << HelpOf(command);
-      return 0;
-    }
-    const absl::StatusOr<Args> args = Args::Parse(command.flags, {words.begin() + 1, words.end()});
-    if (!args.ok())
-      return Misused(terminal,
-                     absl::StrCat(args.status().message(), "; see heddlectl ", name, " --help"));
-    return command.run(*args, terminal);
+  const Command* const command = Find(name);
+  if (command == nullptr)
+    return Misused(terminal, absl::StrCat("no command \"", name, "\"; see heddlectl help"));
+  for (const std::string& word : words) {
+    if (word != "--help" && word != "-h") continue;
+    terminal.out << HelpOf(*command);
+    return 0;
   }
-  return Misused(terminal, absl::StrCat("no command \"", name, "\"; see heddlectl help"));
+  const absl::StatusOr<Args> args = Args::Parse(command->flags, {words.begin() + 1, words.end()});
+  if (!args.ok())
+    return Misused(terminal,
+                   absl::StrCat(args.status().message(), "; see heddlectl ", name, " --help"));
+  return command->run(*args, terminal);
 }
 
 }  // namespace heddle::heddlectl

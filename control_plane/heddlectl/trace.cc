@@ -148,6 +148,41 @@ void List(const std::vector<trace::Summary>& traces, std::ostream& out) {
   out << Columns(rows);
 }
 
+// A whole traceparent header is as good.
+std::string TraceId(const std::string& word) {
+  return trace::NormalTraceId(word.size() == 55 && word[2] == '-' ? word.substr(3, 32) : word);
+}
+
+int ShowOne(Source& source, const std::string& id, const Args& args, size_t width,
+            Terminal& terminal) {
+  const absl::StatusOr<Spans> spans = source.Find(id);
+  if (!spans.ok()) return Fail(terminal, spans.status());
+  if (args.Has("json"))
+    terminal.out << source.raw() << "\n";
+  else
+    terminal.out << trace::Waterfall(
+        *spans, {.bar_width = width, .colour = terminal.colour, .ascii = !terminal.utf8});
+  return 0;
+}
+
+// The list, or with --last its first.
+int ShowLatest(Source& source, const Args& args, size_t limit, size_t width, Terminal& terminal) {
+  const bool last = args.Has("last");
+  const auto latest = source.Latest(last ? 1 : limit);
+  if (!latest.ok()) return Fail(terminal, latest.status());
+  if (latest->empty())
+    return Fail(
+        terminal,
+        absl::NotFoundError(
+            "no traces yet: is MeshConfig.spec.tracing set, and was there a request since?"));
+  if (last) return ShowOne(source, latest->front().trace_id, args, width, terminal);
+  if (args.Has("json"))
+    terminal.out << source.raw() << "\n";
+  else
+    List(*latest, terminal.out);
+  return 0;
+}
+
 }  // namespace
 
 int ShowTrace(const Args& args, Terminal& terminal) {
@@ -157,43 +192,14 @@ int ShowTrace(const Args& args, Terminal& terminal) {
   if (!absl::SimpleAtoi(args.Get("width"), &width) || width < 10 || width > 400)
     return Misused(terminal, "--width: want a number from 10 to 400");
   if (args.rest().size() > 1) return Misused(terminal, "trace takes one trace id");
-  absl::StatusOr<Source> opened = Source::Open(args);
-  if (!opened.ok()) return Fail(terminal, opened.status());
-  Source& source = *opened;
-  std::string id;
-  if (!args.rest().empty()) {
-    // A whole traceparent header is as good.
-    id = args.rest()[0];
-    if (id.size() == 55 && id[2] == '-') id = id.substr(3, 32);
-    id = trace::NormalTraceId(id);
-    if (id.empty())
-      return Misused(
-          terminal, absl::StrCat("\"", args.rest()[0], "\": a trace id has 32 hexadecimal digits"));
-  } else {
-    const auto latest = source.Latest(args.Has("last") ? 1 : limit);
-    if (!latest.ok()) return Fail(terminal, latest.status());
-    if (latest->empty())
-      return Fail(
-          terminal,
-          absl::NotFoundError(
-              "no traces yet: is MeshConfig.spec.tracing set, and was there a request since?"));
-    if (!args.Has("last")) {
-      if (args.Has("json"))
-        terminal.out << source.raw() << "\n";
-      else
-        List(*latest, terminal.out);
-      return 0;
-    }
-    id = latest->front().trace_id;
-  }
-  const absl::StatusOr<Spans> spans = source.Find(id);
-  if (!spans.ok()) return Fail(terminal, spans.status());
-  if (args.Has("json"))
-    terminal.out << source.raw() << "\n";
-  else
-    terminal.out << trace::Waterfall(
-        *spans, {.bar_width = width, .colour = terminal.colour, .ascii = !terminal.utf8});
-  return 0;
+  const std::string id = args.rest().empty() ? "" : TraceId(args.rest()[0]);
+  if (!args.rest().empty() && id.empty())
+    return Misused(terminal,
+                   absl::StrCat("\"", args.rest()[0], "\": a trace id has 32 hexadecimal digits"));
+  absl::StatusOr<Source> source = Source::Open(args);
+  if (!source.ok()) return Fail(terminal, source.status());
+  if (id.empty()) return ShowLatest(*source, args, limit, width, terminal);
+  return ShowOne(*source, id, args, width, terminal);
 }
 
 }  // namespace heddle::heddlectl

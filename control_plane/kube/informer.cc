@@ -50,33 +50,9 @@ void Informer::Proceed() {
                      (*self)->Proceed();
                    });
       return;
-    case Reflector::Ask::Kind::kWatch: {
-      const uint64_t watch = ++watch_;
-      const auto end = [self, watch](const absl::Status& status) {
-        if (*self == nullptr || (*self)->watch_ != watch) return;
-        ++(*self)->watch_;  // nothing more of this one
-        (*self)->reflector_.OnEnd(status);
-        (*self)->Proceed();
-      };
-      running_ = client_.Stream(
-          {.path = ask.path, .timeout = ask.timeout},
-          [self, watch, end](absl::string_view bytes) {
-            if (*self == nullptr || (*self)->watch_ != watch) return;
-            Informer& me = **self;
-            const absl::Status status = me.reflector_.OnBytes(bytes);
-            if (status.ok()) return;
-            // Not here: the stream is calling.
-            ++me.watch_;
-            me.client_.Post([self, status, id = me.running_] {
-              if (*self == nullptr) return;
-              (*self)->client_.Cancel(id);
-              (*self)->reflector_.OnEnd(status);
-              (*self)->Proceed();
-            });
-          },
-          end);
+    case Reflector::Ask::Kind::kWatch:
+      Watch(ask);
       return;
-    }
     case Reflector::Ask::Kind::kWait:
       if (!reflector_.missing()) LogFailure();
       running_ = client_.After(ask.wait, [self] {
@@ -85,6 +61,32 @@ void Informer::Proceed() {
       });
       return;
   }
+}
+
+void Informer::Watch(const Reflector::Ask& ask) {
+  const uint64_t watch = ++watch_;
+  const std::shared_ptr<Informer*> self = self_;
+  const auto end = [self, watch](const absl::Status& status) {
+    if (*self == nullptr || (*self)->watch_ != watch) return;
+    ++(*self)->watch_;  // nothing more of this one
+    (*self)->reflector_.OnEnd(status);
+    (*self)->Proceed();
+  };
+  const auto bytes = [self, watch](absl::string_view bytes) {
+    if (*self == nullptr || (*self)->watch_ != watch) return;
+    Informer& me = **self;
+    const absl::Status status = me.reflector_.OnBytes(bytes);
+    if (status.ok()) return;
+    // Not here: the stream is calling.
+    ++me.watch_;
+    me.client_.Post([self, status, id = me.running_] {
+      if (*self == nullptr) return;
+      (*self)->client_.Cancel(id);
+      (*self)->reflector_.OnEnd(status);
+      (*self)->Proceed();
+    });
+  };
+  running_ = client_.Stream({.path = ask.path, .timeout = ask.timeout}, bytes, end);
 }
 
 }  // namespace heddle::kube

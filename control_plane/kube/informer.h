@@ -24,6 +24,7 @@ class Informer {
  private:
   void Proceed();
   void LogFailure();
+  void Watch(const Reflector::Ask& ask);
   void LogExpiry();
 
   Client& client_;

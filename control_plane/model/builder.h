@@ -90,6 +90,11 @@ class Builder {
   bool CheckBackend(const Route& route, const RouteBackend& backend, const base::Path& at,
                     Checker& check);
   bool MayName(const Route& route, const Key& service) const;
+  // What the World says of a route's backend; of all rules, in order.
+  struct BackendState {
+    bool invalid = false, sticky = false;
+  };
+  std::vector<BackendState> CheckBackends(const Route& route, const base::Path& at, Checker& check);
   std::vector<RouteParent> NarrowParents(const Route& route, const base::Path& at, Checker& check);
 
   // Which addresses stand behind which port (endpoints.cc).
@@ -104,7 +109,13 @@ class Builder {
   const Workload* WorkloadOf(const SliceEndpoint& endpoint, const std::string& ns);
   void CheckSpoken(const ServiceEntry& entry, size_t index, const Workload& workload, uint16_t port,
                    ServicePart* out);
+  // What Services say of the ports of Workloads; of two that disagree the first by name holds.
+  struct Said {
+    size_t service = 0;  // index
+    const Claim* claim = nullptr;
+  };
   void ApplyClaims();
+  void ApplyClaims(const std::vector<Said>& said, WorkloadPart* part);
   void Finish();
 
   const std::vector<const Object*>& Of(Kind kind) const {

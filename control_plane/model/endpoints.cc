@@ -43,27 +43,33 @@ struct UsableEndpoint {
   uint16_t port = 0;
 };
 
+uint16_t PortOf(const SliceParts& slice, const std::string& name) {
+  for (const SlicePort& one : slice.ports)
+    if (one.name == name) return one.port;
+  return 0;
+}
+
 // Ready ones; where there are none (on a node, when callers stay on theirs), those that still serve
 // while they terminate, as kube-proxy does.
 std::vector<UsableEndpoint> Usable(const std::vector<const SliceParts*>& slices,
                                    const std::string& port, bool by_node) {
-  std::vector<UsableEndpoint> out;
+  std::vector<UsableEndpoint> out, ending;
   std::set<std::string> nodes;  // with a ready one
-  for (const bool terminating : {false, true}) {
-    if (terminating && !by_node && !out.empty()) break;
-    for (const SliceParts* slice : slices) {
-      uint16_t number = 0;
-      for (const SlicePort& one : slice->ports)
-        if (one.name == port) number = one.port;
-      if (number == 0) continue;
-      for (const SliceEndpoint& one : slice->endpoints) {
-        if (terminating ? one.ready || !one.serving || !one.terminating : !one.ready) continue;
-        if (terminating && by_node && nodes.contains(one.node)) continue;
-        if (!terminating) nodes.insert(one.node);
+  for (const SliceParts* slice : slices) {
+    const uint16_t number = PortOf(*slice, port);
+    if (number == 0) continue;
+    for (const SliceEndpoint& one : slice->endpoints) {
+      if (one.ready) {
         out.push_back({&one, number});
+        nodes.insert(one.node);
+      } else if (one.serving && one.terminating) {
+        ending.push_back({&one, number});
       }
     }
   }
+  if (!by_node && !out.empty()) return out;
+  for (const UsableEndpoint& one : ending)
+    if (!by_node || !nodes.contains(one.endpoint->node)) out.push_back(one);
   return out;
 }
 
@@ -277,12 +283,39 @@ void Builder::FindEndpoints() {
   former.End(touch);
 }
 
-// What Services say of the ports of Workloads; of two that disagree the first by name holds.
+void Builder::ApplyClaims(const std::vector<Said>& said, WorkloadPart* part) {
+  const Path root;
+  const Path spec = root.Field("spec");
+  const Path ports = spec.Field("ports");
+  part->full = part->base;
+  part->spoken_problems.clear();
+  if (said.empty()) return;
+  const auto made = std::make_shared<Workload>(*part->base);
+  part->full = made;
+  std::map<uint16_t, const Key*> by;
+  for (const Said& one : said) {
+    const ServiceEntry& entry = services_[one.service];
+    const Service& service = entry.parts->service;
+    const Protocol protocol = service.ports[one.claim->index].protocol;
+    const uint16_t number = one.claim->port;
+    auto there = std::find_if(made->ports.begin(), made->ports.end(),
+                              [&](const WorkloadPort& port) { return port.port == number; });
+    if (there == made->ports.end())
+      there = made->ports.insert(there, WorkloadPort{.name = {}, .port = number});
+    const auto [it, fresh] = by.try_emplace(number, &service.key);
+    if (fresh) {
+      there->protocol = protocol;
+    } else if (there->protocol != protocol) {
+      Checker(*entry.object, service.key, &part->spoken_problems)
+          .Warning(ports.Index(one.claim->index),
+                   absl::StrCat("another protocol than Service ", it->second->ToString(),
+                                " says for port ", number, " of Workload ",
+                                part->base->key.ToString(), ": that one holds there"));
+    }
+  }
+}
+
 void Builder::ApplyClaims() {
-  struct Said {
-    size_t service = 0;
-    const Claim* claim = nullptr;
-  };
   absl::flat_hash_map<const Workload*, std::vector<Said>> said;
   for (const WorkloadPart& one : workload_parts_)
     if (one.full == nullptr) touched_.insert(one.base.get());
@@ -290,37 +323,8 @@ void Builder::ApplyClaims() {
     for (size_t i = 0; i < service_parts_.size(); ++i)
       for (const Claim& claim : service_parts_[i].claims)
         if (touched_.contains(claim.workload)) said[claim.workload].push_back({i, &claim});
-  const Path root;
-  const Path spec = root.Field("spec");
-  const Path ports = spec.Field("ports");
   for (WorkloadPart& part : workload_parts_) {
-    if (touched_.contains(part.base.get())) {
-      part.full = part.base;
-      part.spoken_problems.clear();
-      std::shared_ptr<Workload> made;
-      std::map<uint16_t, const Key*> by;
-      for (const Said& one : said[part.base.get()]) {
-        if (made == nullptr) part.full = made = std::make_shared<Workload>(*part.base);
-        const ServiceEntry& entry = services_[one.service];
-        const Service& service = entry.parts->service;
-        const Protocol protocol = service.ports[one.claim->index].protocol;
-        const uint16_t number = one.claim->port;
-        auto there = std::find_if(made->ports.begin(), made->ports.end(),
-                                  [&](const WorkloadPort& port) { return port.port == number; });
-        if (there == made->ports.end())
-          there = made->ports.insert(there, WorkloadPort{.name = {}, .port = number});
-        const auto [it, fresh] = by.try_emplace(number, &service.key);
-        if (fresh) {
-          there->protocol = protocol;
-        } else if (there->protocol != protocol) {
-          Checker(*entry.object, service.key, &part.spoken_problems)
-              .Warning(ports.Index(one.claim->index),
-                       absl::StrCat("another protocol than Service ", it->second->ToString(),
-                                    " says for port ", number, " of Workload ",
-                                    part.base->key.ToString(), ": that one holds there"));
-        }
-      }
-    }
+    if (touched_.contains(part.base.get())) ApplyClaims(said[part.base.get()], &part);
     problems_.insert(problems_.end(), part.spoken_problems.begin(), part.spoken_problems.end());
   }
 }

@@ -308,6 +308,22 @@ bool Builder::CheckBackend(const Route& route, const RouteBackend& backend, cons
   return good;
 }
 
+std::vector<Builder::BackendState> Builder::CheckBackends(const Route& route, const Path& at,
+                                                          Checker& check) {
+  std::vector<BackendState> out;
+  for (size_t i = 0; i < route.rules.size(); ++i) {
+    const Path rule = at.Index(i);
+    const Path backends = rule.Field("backendRefs");
+    for (size_t j = 0; j < route.rules[i].backends.size(); ++j) {
+      const RouteBackend& backend = route.rules[i].backends[j];
+      const bool good = CheckBackend(route, backend, backends.Index(j), check);
+      const ServiceEntry* const to = good ? FindService(backend.service) : nullptr;
+      out.push_back({.invalid = !good, .sticky = to != nullptr && to->parts->service.sticky});
+    }
+  }
+  return out;
+}
+
 void Builder::AttachRoutes() {
   AttachRoutes(grpc_routes_, &memory_.grpc_routes);
   AttachRoutes(routes_, &memory_.routes);
@@ -326,20 +342,9 @@ void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* p
     Checker check(*entry.object, route.key, &problems_);
     for (size_t i = 0; i < route.parents.size(); ++i)
       CheckParent(route.parents[i], parents.Index(i), check);
-    std::vector<bool> invalid, sticky;
+    const std::vector<BackendState> backends = CheckBackends(route, rules, check);
     Digest::Builder marks;
-    for (size_t i = 0; i < route.rules.size(); ++i) {
-      const Path rule = rules.Index(i);
-      const Path backends = rule.Field("backendRefs");
-      for (size_t j = 0; j < route.rules[i].backends.size(); ++j) {
-        const bool good = CheckBackend(route, route.rules[i].backends[j], backends.Index(j), check);
-        const ServiceEntry* const to =
-            good ? FindService(route.rules[i].backends[j].service) : nullptr;
-        invalid.push_back(!good);
-        sticky.push_back(to != nullptr && to->parts->service.sticky);
-        marks.Add(good).Add(to != nullptr && to->parts->service.sticky);
-      }
-    }
+    for (const BackendState& one : backends) marks.Add(one.invalid).Add(one.sticky);
     std::vector<RouteParent> meant = NarrowParents(route, parents, check);
     for (const RouteParent& parent : meant)
       marks.Add(parent.service.ns).Add(parent.service.name).Add(parent.port);
@@ -351,11 +356,11 @@ void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* p
       parts->push_back(std::move(*before));
     } else {
       auto made = std::make_shared<Route>(route);
-      size_t next = 0;
+      auto state = backends.begin();
       for (RouteRule& rule : made->rules)
         for (RouteBackend& backend : rule.backends) {
-          backend.invalid = invalid[next];
-          backend.sticky = sticky[next++];
+          backend.invalid = state->invalid;
+          backend.sticky = (state++)->sticky;
         }
       made->parents = std::move(meant);
       parts->push_back({inputs, std::move(made)});
@@ -370,6 +375,21 @@ void Builder::AttachRoutes(const Table<Route>& routes, std::vector<RoutePart>* p
   }
 }
 
+namespace {
+
+// The HTTP ports of the Service that the parent means; `http2`: only those that speak it.
+std::vector<uint16_t> HttpPorts(const Service& service, const RouteParent& parent, bool http2) {
+  std::vector<uint16_t> out;
+  for (const ServicePort& port : service.ports) {
+    const bool meant = parent.port == 0 || parent.port == port.port;
+    const bool speaks = IsHttp(port.protocol) && !(http2 && port.protocol == Protocol::kHttp);
+    if (meant && speaks) out.push_back(port.port);
+  }
+  return out;
+}
+
+}  // namespace
+
 // Which ports a route really holds for: a GRPCRoute for those that speak HTTP/2, where the Service
 // has any and none is named; an HTTPRoute not for those that a GRPCRoute of its namespace has.
 std::vector<RouteParent> Builder::NarrowParents(const Route& route, const Path& at,
@@ -379,13 +399,11 @@ std::vector<RouteParent> Builder::NarrowParents(const Route& route, const Path& 
     const RouteParent& parent = route.parents[i];
     const ServiceEntry* const found = FindService(parent.service);
     if (found == nullptr) continue;
-    std::vector<uint16_t> all, http2, left;
-    for (const ServicePort& port : found->parts->service.ports) {
-      if (!IsHttp(port.protocol) || (parent.port != 0 && parent.port != port.port)) continue;
-      all.push_back(port.port);
-      if (port.protocol != Protocol::kHttp) http2.push_back(port.port);
-    }
-    const std::vector<uint16_t>& mine = route.grpc && !http2.empty() ? http2 : all;
+    const Service& service = found->parts->service;
+    const std::vector<uint16_t> all = HttpPorts(service, parent, false);
+    std::vector<uint16_t> mine = route.grpc ? HttpPorts(service, parent, true) : all;
+    if (mine.empty()) mine = all;
+    std::vector<uint16_t> left;
     for (const uint16_t port : mine) {
       const std::tuple<Key, std::string, uint16_t> place{parent.service, route.key.ns, port};
       if (route.grpc) grpc_ports_.insert(place);

@@ -283,6 +283,21 @@ void TraceMetrics(const Overview& overview, std::string* out) {
          overview.forwarded->dropped);
 }
 
+void WriteConvergence(const serve::Convergence& convergence, JsonWriter* out) {
+  out->BeginObject()
+      .Key("generation")
+      .Number(static_cast<int64_t>(convergence.generation))
+      .Key("made_at")
+      .Time(convergence.made_at)
+      .Key("proxies")
+      .Number(static_cast<int64_t>(convergence.proxies))
+      .Key("outstanding")
+      .Number(static_cast<int64_t>(convergence.outstanding))
+      .Key("ms")
+      .Number(absl::ToDoubleMilliseconds(convergence.time))
+      .EndObject();
+}
+
 }  // namespace
 
 const char* StateName(ProxyLine::State state) {
@@ -346,19 +361,8 @@ std::string StatusJson(const Overview& overview) {
       .Number(static_cast<int64_t>(overview.generation))
       .Key("serving_generation")
       .Number(static_cast<int64_t>(convergence.generation))
-      .Key("convergence")
-      .BeginObject()
-      .Key("generation")
-      .Number(static_cast<int64_t>(convergence.generation))
-      .Key("made_at")
-      .Time(convergence.made_at)
-      .Key("proxies")
-      .Number(static_cast<int64_t>(convergence.proxies))
-      .Key("outstanding")
-      .Number(static_cast<int64_t>(convergence.outstanding))
-      .Key("ms")
-      .Number(absl::ToDoubleMilliseconds(convergence.time))
-      .EndObject();
+      .Key("convergence");
+  WriteConvergence(convergence, &out);
   out.Key("proxies").BeginArray();
   for (const ProxyLine& line : ProxyLines(overview)) {
     out.BeginObject().Key("node").String(line.node_id).Key("state").String(StateName(line.state));

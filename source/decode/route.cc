@@ -63,17 +63,7 @@ absl::StatusOr<config::Route> DecodeRoute(const route::Route& in, const Path& at
   HEDDLE_RETURN_IF_ERROR(Required(in.has_match(), at.Field("match")));
   HEDDLE_ASSIGN_OR_RETURN(out.match, DecodeRouteMatch(in.match(), at.Field("match")));
   HEDDLE_RETURN_IF_ERROR(DecodeAction(in, at, table, &out));
-  HEDDLE_ASSIGN_OR_RETURN(
-      out.request,
-      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(
-      out.response,
-      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.filters,
-                          DecodeRouteFilters(in.typed_per_filter_config(),
-                                             at.Field("typed_per_filter_config"), table.context));
+  HEDDLE_RETURN_IF_ERROR(DecodeOwnSettings(in, at, table.context, &out));
   if (in.has_decorator()) {
     const Path here = at.Field("decorator");
     out.decorator = in.decorator().operation();
@@ -122,17 +112,7 @@ absl::StatusOr<config::VirtualHost> DecodeVirtualHost(const route::VirtualHost& 
                             DecodeRoute(in.routes(i), routes.Index(static_cast<size_t>(i)), table));
     out.routes.push_back(std::move(one));
   }
-  HEDDLE_ASSIGN_OR_RETURN(
-      out.request,
-      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(
-      out.response,
-      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out.filters,
-                          DecodeRouteFilters(in.typed_per_filter_config(),
-                                             at.Field("typed_per_filter_config"), table.context));
+  HEDDLE_RETURN_IF_ERROR(DecodeOwnSettings(in, at, table.context, &out));
   switch (in.require_tls()) {
     case route::VirtualHost::NONE:
       out.require_tls = Tls::kNone;
@@ -198,17 +178,7 @@ absl::StatusOr<std::shared_ptr<const config::RouteConfiguration>> DecodeTable(
                               in.max_direct_response_body_size_bytes(),
                               at.Field("max_direct_response_body_size_bytes"), 0, 64 << 20,
                               &out->max_direct_response_bytes));
-  HEDDLE_ASSIGN_OR_RETURN(
-      out->request,
-      DecodeMutations(in.request_headers_to_add(), at.Field("request_headers_to_add"),
-                      in.request_headers_to_remove(), at.Field("request_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(
-      out->response,
-      DecodeMutations(in.response_headers_to_add(), at.Field("response_headers_to_add"),
-                      in.response_headers_to_remove(), at.Field("response_headers_to_remove")));
-  HEDDLE_ASSIGN_OR_RETURN(out->filters,
-                          DecodeRouteFilters(in.typed_per_filter_config(),
-                                             at.Field("typed_per_filter_config"), context));
+  HEDDLE_RETURN_IF_ERROR(DecodeOwnSettings(in, at, context, out.get()));
   out->most_specific_header_mutations_wins = in.most_specific_header_mutations_wins();
   out->ignore_port_in_host = in.ignore_port_in_host_matching();
   if (in.has_validate_clusters()) out->validate_clusters = in.validate_clusters().value();

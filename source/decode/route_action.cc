@@ -24,19 +24,7 @@ absl::Status DecodeWeighted(const route::WeightedCluster& in, const Path& at, Co
     if (weighted.name.empty()) return here.Field("name").Error("required");
     weighted.weight = cluster.weight().value();
     out->total_weight += weighted.weight;
-    HEDDLE_ASSIGN_OR_RETURN(
-        weighted.request,
-        DecodeMutations(cluster.request_headers_to_add(), here.Field("request_headers_to_add"),
-                        cluster.request_headers_to_remove(),
-                        here.Field("request_headers_to_remove")));
-    HEDDLE_ASSIGN_OR_RETURN(
-        weighted.response,
-        DecodeMutations(cluster.response_headers_to_add(), here.Field("response_headers_to_add"),
-                        cluster.response_headers_to_remove(),
-                        here.Field("response_headers_to_remove")));
-    HEDDLE_ASSIGN_OR_RETURN(weighted.filters,
-                            DecodeRouteFilters(cluster.typed_per_filter_config(),
-                                               here.Field("typed_per_filter_config"), context));
+    HEDDLE_RETURN_IF_ERROR(DecodeOwnSettings(cluster, here, context, &weighted));
     out->weighted.push_back(std::move(weighted));
   }
   if (out->total_weight == 0 || out->total_weight > kMaxUint) {

@@ -167,7 +167,7 @@ std::string Address::ToString() const {
         path[0] = '@';
         return path;
       }
-      return path.c_str();
+      return path.substr(0, path.find('\0'));
     }
     default:
       return "unspecified";

@@ -33,38 +33,44 @@ class JsonSplitter {
   // Calls on_string(decoded) for string values and on_text(c) for everything else, keys included.
   template <typename OnText, typename OnString>
   absl::Status Split(OnText on_text, OnString on_string) {
-    bool after_colon_or_array = true;
-    std::vector<char> nesting;
     for (size_t i = 0; i < text_.size();) {
       const char c = text_[i];
-      if (c == '"') {
-        size_t end = i + 1;
-        while (end < text_.size() && text_[end] != '"') end += text_[end] == '\\' ? 2 : 1;
-        if (end >= text_.size())
-          return absl::InvalidArgumentError("json_format: unterminated string");
-        const absl::string_view raw = text_.substr(i, end + 1 - i);
-        const bool is_value = after_colon_or_array;
-        if (is_value) {
-          HEDDLE_RETURN_IF_ERROR(on_string(Decode(raw)));
-        } else {
-          on_text(raw);
-        }
-        after_colon_or_array = false;
-        i = end + 1;
+      if (c != '"') {
+        Note(c);
+        if (!absl::ascii_isspace(c)) on_text(text_.substr(i, 1));
+        ++i;
         continue;
       }
-      if (c == '{' || c == '[') nesting.push_back(c);
-      if ((c == '}' || c == ']') && !nesting.empty()) nesting.pop_back();
-      if (c == ':' || c == '[') after_colon_or_array = true;
-      if (c == '{') after_colon_or_array = false;
-      if (c == ',') after_colon_or_array = !nesting.empty() && nesting.back() == '[';
-      if (!absl::ascii_isspace(c)) on_text(text_.substr(i, 1));
-      ++i;
+      const size_t end = EndOfString(i);
+      if (end >= text_.size())
+        return absl::InvalidArgumentError("json_format: unterminated string");
+      const absl::string_view raw = text_.substr(i, end + 1 - i);
+      if (value_next_) {
+        HEDDLE_RETURN_IF_ERROR(on_string(Decode(raw)));
+      } else {
+        on_text(raw);
+      }
+      value_next_ = false;
+      i = end + 1;
     }
     return absl::OkStatus();
   }
 
  private:
+  // The closing quote; the text's size or more: there is none.
+  size_t EndOfString(size_t begin) const {
+    size_t end = begin + 1;
+    while (end < text_.size() && text_[end] != '"') end += text_[end] == '\\' ? 2 : 1;
+    return end;
+  }
+  // A character outside strings: whether the next string is a value or a key.
+  void Note(char c) {
+    if (c == '{' || c == '[') nesting_.push_back(c);
+    if ((c == '}' || c == ']') && !nesting_.empty()) nesting_.pop_back();
+    if (c == ':' || c == '[') value_next_ = true;
+    if (c == '{') value_next_ = false;
+    if (c == ',') value_next_ = !nesting_.empty() && nesting_.back() == '[';
+  }
   // The few escapes a printer of JSON writes; \uXXXX is kept as written.
   static std::string Decode(absl::string_view quoted) {
     std::string out;
@@ -86,7 +92,10 @@ class JsonSplitter {
     }
     return out;
   }
+
   absl::string_view text_;
+  bool value_next_ = true;
+  std::vector<char> nesting_;
 };
 
 }  // namespace

@@ -16,8 +16,6 @@
 namespace heddle::observe {
 namespace {
 
-using http::HeaderId;
-
 void Put(absl::string_view text, Value* out) {
   if (text.empty()) return;
   out->text.assign(text.data(), text.size());

@@ -36,7 +36,7 @@ Fit FitName(const std::vector<std::string>& wanted, absl::string_view name) {
     if (absl::StartsWith(pattern, "*.")) {
       const absl::string_view suffix = absl::string_view(pattern).substr(1);
       if (name.size() > suffix.size() && absl::EndsWith(name, suffix))
-        best = std::max<Fit>(best, suffix.size());
+        best = std::max(best, static_cast<Fit>(suffix.size()));
     }
   }
   return best;

@@ -47,29 +47,34 @@ std::string UnescapeSlashes(absl::string_view path) {
   return out;
 }
 
-// Decodes escapes of unreserved characters, upper-cases the others, turns '\' into '/', then
-// removes dot segments. False: an escape is malformed or the path climbs above the root.
+// Decodes escapes of unreserved characters, upper-cases the others, turns '\' into '/'. False: an
+// escape is malformed.
+bool Unescape(absl::string_view path, std::string* out) {
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      *out += path[i] == '\\' ? '/' : path[i];
+      continue;
+    }
+    const int high = i + 2 < path.size() ? Hex(path[i + 1]) : -1;
+    const int low = i + 2 < path.size() ? Hex(path[i + 2]) : -1;
+    if (high < 0 || low < 0) return false;
+    const char c = static_cast<char>(high * 16 + low);
+    if (c == '\0') return false;
+    if (Unreserved(c)) {
+      *out += c;
+    } else {
+      *out += absl::AsciiStrToUpper(path.substr(i, 3));
+    }
+    i += 2;
+  }
+  return true;
+}
+
+// Unescapes and removes dot segments. False: an escape is malformed or the path climbs above the
+// root.
 bool Canonical(absl::string_view path, std::string* out) {
   std::string text;
-  for (size_t i = 0; i < path.size(); ++i) {
-    if (path[i] == '\\') {
-      text += '/';
-    } else if (path[i] != '%') {
-      text += path[i];
-    } else {
-      const int high = i + 2 < path.size() ? Hex(path[i + 1]) : -1;
-      const int low = i + 2 < path.size() ? Hex(path[i + 2]) : -1;
-      if (high < 0 || low < 0) return false;
-      const char c = static_cast<char>(high * 16 + low);
-      if (c == '\0') return false;
-      if (Unreserved(c)) {
-        text += c;
-      } else {
-        text += absl::AsciiStrToUpper(path.substr(i, 3));
-      }
-      i += 2;
-    }
-  }
+  if (!Unescape(path, &text)) return false;
   std::vector<absl::string_view> segments;
   absl::string_view rest = text;
   rest.remove_prefix(1);  // the caller made sure of the leading '/'

@@ -74,7 +74,7 @@ bool Sessions::Contains(const Session* session) const {
   return session->slot_ < sessions_.size() && sessions_[session->slot_].get() == session;
 }
 
-void StartSession(Context& context, Accepted accepted) {
+void StartSession(Context& context, const Accepted& accepted) {
   if (accepted.chain->http != nullptr) {
     context.sessions.Add(std::make_unique<HttpSession>(context, accepted));
   } else if (accepted.chain->tcp != nullptr) {

@@ -86,6 +86,6 @@ class Sessions {
 
 // Makes the connection and the session its chain asks for, and adds it to context.sessions. Takes
 // accepted.fd over in every case.
-void StartSession(Context& context, Accepted accepted);
+void StartSession(Context& context, const Accepted& accepted);
 
 }  // namespace heddle::proxy

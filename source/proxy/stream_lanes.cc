@@ -13,7 +13,6 @@ namespace heddle::proxy {
 namespace {
 
 using filter::Verdict;
-using http::HeaderId;
 
 }  // namespace
 
@@ -286,6 +285,8 @@ void Stream::ResumeResponse() {
 
 void Stream::Answer(filter::Reply reply) { AnswerFrom(std::move(reply), filters_begun_); }
 
+// By value: the filter that gave it may go meanwhile.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void Stream::AnswerFrom(filter::Reply reply, int at) {
   if (finished_) return;
   record_.flags |= reply.flags;

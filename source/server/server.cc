@@ -418,7 +418,7 @@ absl::Status Server::BuildAndPublish() {
     snapshot_ = store_->Build(true);
   }
   std::vector<NewSockets> sockets(workers_.size());
-  const absl::Status opened = OpenSockets(*snapshot_, &sockets);
+  absl::Status opened = OpenSockets(*snapshot_, &sockets);
   for (Unanswered& item : unanswered_) {
     if (item.version != 0) continue;
     item.version = snapshot_->version;

@@ -199,7 +199,7 @@ void Worker::Adopt(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets s
   });
 }
 
-void Worker::AdoptHere(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets) {
+void Worker::AdoptHere(const std::shared_ptr<const proxy::Snapshot>& snapshot, NewSockets sockets) {
   const std::shared_ptr<const proxy::Snapshot> before = std::exchange(snapshot_, snapshot);
   context_->epochs.Adopt(snapshot);
   std::map<std::string, std::unique_ptr<Door>> doors;

@@ -58,7 +58,7 @@ class Worker {
  private:
   class Door;  // one listener's socket on this worker
   void Run();
-  void AdoptHere(std::shared_ptr<const proxy::Snapshot> snapshot, NewSockets sockets);
+  void AdoptHere(const std::shared_ptr<const proxy::Snapshot>& snapshot, NewSockets sockets);
   void DrainSessionsOf(const config::Listener& old);
   const std::shared_ptr<const proxy::ListenerSpec>* FindByAddress(
       const net::Address& address) const;

@@ -18,7 +18,7 @@ size_t Distribution::BucketOf(uint64_t value) {
   if (value < kSteps) return static_cast<size_t>(value);
   constexpr uint64_t kLargest = (uint64_t{1} << (kRows + 2)) - 1;
   value = std::min(value, kLargest);
-  const int power = std::bit_width(value) - 1;  // at least 3
+  const int power = static_cast<int>(std::bit_width(value)) - 1;  // at least 3
   return static_cast<size_t>(power - 2) * kSteps + ((value >> (power - 3)) & (kSteps - 1));
 }
 
@@ -84,6 +84,7 @@ Sheet::~Sheet() = default;
 void Sheet::Record(HistogramId id, uint64_t value) {
   if (id.slot == 0) return;
   std::atomic<uint64_t>& slot = Slot(id.slot);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a histogram's slot is its address
   auto* histogram = reinterpret_cast<Histogram*>(slot.load(std::memory_order_relaxed));
   if (histogram == nullptr) {
     histogram = new Histogram;
@@ -282,6 +283,7 @@ void Registry::Retire(uint32_t slot) {
   const Key key = slots_[slot].key;
   for (auto& sheet : sheets_) {
     const uint64_t value = sheet->Slot(slot).exchange(0, std::memory_order_acq_rel);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a histogram's slot is its address
     if (key.kind == Kind::kHistogram) delete reinterpret_cast<Sheet::Histogram*>(value);
   }
   by_key_.erase(key);
@@ -307,6 +309,7 @@ Distribution Registry::Sum(uint32_t slot) const {
   Distribution all;
   if (slot == 0) return all;
   for (const auto& sheet : sheets_) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a histogram's slot is its address
     const auto* histogram = reinterpret_cast<const Sheet::Histogram*>(
         sheet->Slot(slot).load(std::memory_order_acquire));
     if (histogram == nullptr) continue;

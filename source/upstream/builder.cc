@@ -196,10 +196,22 @@ void ClusterBuilder::OnAnswer(DnsWatch::Outcome outcome) {
   if (on_change_ != nullptr) on_change_();
 }
 
+std::vector<net::Address> ClusterBuilder::AddressesOf(const config::Endpoint& endpoint) const {
+  if (watch_ == nullptr) return {};
+  std::vector<net::Address> out = watch_->AddressesOf(endpoint.hostname);
+  for (net::Address& address : out) address = address.WithPort(endpoint.dns_port);
+  if (config_->discovery != Discovery::kLogicalDns || out.size() < 2) return out;
+  // One host; the address that is in use while the name still has it.
+  if (spec_ != nullptr)
+    for (const Host& host : spec_->hosts)
+      if (std::find(out.begin(), out.end(), host.state->address) != out.end())
+        return {host.state->address};
+  return {out.front()};
+}
+
 // The configured assignment with an endpoint for each address of each name.
 config::LoadAssignment ClusterBuilder::Resolve() const {
   config::LoadAssignment out = config_->assignment;
-  const bool logical = config_->discovery == Discovery::kLogicalDns;
   for (config::Locality& locality : out.localities) {
     std::vector<config::Endpoint> endpoints;
     for (const config::Endpoint& endpoint : locality.endpoints) {
@@ -207,22 +219,7 @@ config::LoadAssignment ClusterBuilder::Resolve() const {
         endpoints.push_back(endpoint);
         continue;
       }
-      if (watch_ == nullptr) continue;
-      std::vector<net::Address> addresses = watch_->AddressesOf(endpoint.hostname);
-      for (net::Address& address : addresses) address = address.WithPort(endpoint.dns_port);
-      if (logical && addresses.size() > 1) {
-        // One host; the address that is in use while the name still has it.
-        net::Address chosen = addresses.front();
-        if (spec_ != nullptr) {
-          for (const Host& host : spec_->hosts) {
-            if (std::find(addresses.begin(), addresses.end(), host.state->address) !=
-                addresses.end())
-              chosen = host.state->address;
-          }
-        }
-        addresses = {chosen};
-      }
-      for (const net::Address& address : addresses) {
+      for (const net::Address& address : AddressesOf(endpoint)) {
         endpoints.push_back(endpoint);
         endpoints.back().address = address;
       }

@@ -71,6 +71,7 @@ class ClusterBuilder {
   };
   bool named() const;
   void WatchNames();
+  std::vector<net::Address> AddressesOf(const config::Endpoint& endpoint) const;  // by DNS
   config::LoadAssignment Resolve() const;
   void Rebuild();
   void OnAnswer(DnsWatch::Outcome outcome);

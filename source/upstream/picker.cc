@@ -66,7 +66,8 @@ class LeastRequest final : public Picker {
 // w / (active + 1), taken when the host goes back into the queue, as Envoy does.
 class Edf final : public Picker {
  public:
-  Edf(HostList hosts, bool least_request, base::Random& random) : least_request_(least_request) {
+  Edf(const HostList& hosts, bool least_request, base::Random& random)
+      : least_request_(least_request) {
     queue_.reserve(hosts.size());
     for (const Host* host : hosts) {
       // A random phase, so that workers do not all start with the same host.

@@ -107,9 +107,10 @@ void Identity::Request() {
   request.set_validity_duration(absl::ToInt64Seconds(options_.lifetime));
   pending_key_ = std::move(made->key_pem);
   client_ = http::grpc::Client::Connect(loop_, *target, this);
-  client_->Unary(
-      call, request.SerializeAsString(),
-      [this](const http::grpc::Status& status, std::string reply) { OnReply(status, reply); });
+  client_->Unary(call, request.SerializeAsString(),
+                 [this](const http::grpc::Status& status, const std::string& reply) {
+                   OnReply(status, reply);
+                 });
 }
 
 void Identity::OnReply(const http::grpc::Status& status, const std::string& reply) {

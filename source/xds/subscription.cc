@@ -204,7 +204,7 @@ std::optional<Type> TypeOfResponse(const std::string& message, bool delta) {
   return in.ParseFromString(message) ? TypeOf(in.type_url()) : std::nullopt;
 }
 
-std::string WithNode(std::string request, const std::string& node, bool delta) {
+std::string WithNode(const std::string& request, const std::string& node, bool delta) {
   if (delta) {
     pb::DeltaDiscoveryRequest out;
     out.ParseFromString(request);

@@ -43,6 +43,6 @@ std::optional<Type> TypeOfResponse(const std::string& message, bool delta);
 
 // Puts the encoded node into an encoded request: sent with the first request of a stream only. Both
 // request messages keep it in their first or second field.
-std::string WithNode(std::string request, const std::string& node, bool delta);
+std::string WithNode(const std::string& request, const std::string& node, bool delta);
 
 }  // namespace heddle::xds

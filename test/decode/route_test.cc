@@ -192,7 +192,7 @@ TEST_CASE("bad values of a table are named") {
                                                  "allowed a path that does not end in \"/\""},
       {Match("safe_regex: {regex: '('}"),
        at + ".match.safe_regex.regex: not a regular expression: missing ): ("},
-      {Match("safe_regex: {regex: '((a{100}){100}){100}'}").c_str(),
+      {Match("safe_regex: {regex: '((a{100}){100}){100}'}"),
        at + ".match.safe_regex.regex: not a regular expression: invalid repetition size: {100}"},
       {Match("safe_regex: {}"), at + ".match.safe_regex.regex: must not be empty"},
       {Match("prefix: /, headers: [{}]"),

@@ -94,29 +94,9 @@ struct Served : RequestEvents {
   }
 };
 
-class ServerPeer : public ServerEvents {
- public:
-  using Make = std::function<std::unique_ptr<ServerCodec>(base::Buffer*, ServerEvents*)>;
-  explicit ServerPeer(const Make& make) : codec(make(&out, this)) {}
-
-  RequestEvents* OnRequest(ServerStream* stream, RequestHead head, bool end) override {
-    requests.push_back(std::make_unique<Served>());
-    Served& s = *requests.back();
-    s.stream = stream;
-    s.head = std::move(head);
-    s.ended = end;
-    s.on_event = on_event;
-    if (on_request) on_request(s);
-    return &s;
-  }
-  void OnMalformed(ServerStream* stream, const Malformed& what) override {
-    refused.push_back(what);
-    if (stream != nullptr) stream->SendHead(Served::Head(what.status), true);
-  }
-  void OnPeerDraining() override { ++peer_draining; }
-  void OnOutput() override { output_waits = true; }
-  void OnPong(uint64_t opaque) override { pongs.push_back(opaque); }
-
+// A codec and the bytes that go in and come out.
+template <typename Codec>
+struct Wire {
   // Feeds `bytes` behind what was left over, at most `cut` at a time.
   void Feed(absl::string_view bytes, size_t cut = SIZE_MAX) {
     while (!bytes.empty() && status.ok()) {
@@ -136,6 +116,37 @@ class ServerPeer : public ServerEvents {
     out.Clear();
     return text;
   }
+
+  base::Buffer in, out;
+  absl::Status status;
+  bool output_waits = false;
+  std::unique_ptr<Codec> codec;
+};
+
+class ServerPeer : public ServerEvents, public Wire<ServerCodec> {
+ public:
+  using Make = std::function<std::unique_ptr<ServerCodec>(base::Buffer*, ServerEvents*)>;
+  explicit ServerPeer(const Make& make) { codec = make(&out, this); }
+  ~ServerPeer() override { codec = nullptr; }  // it may tell of its end
+
+  RequestEvents* OnRequest(ServerStream* stream, RequestHead head, bool end) override {
+    requests.push_back(std::make_unique<Served>());
+    Served& s = *requests.back();
+    s.stream = stream;
+    s.head = std::move(head);
+    s.ended = end;
+    s.on_event = on_event;
+    if (on_request) on_request(s);
+    return &s;
+  }
+  void OnMalformed(ServerStream* stream, const Malformed& what) override {
+    refused.push_back(what);
+    if (stream != nullptr) stream->SendHead(Served::Head(what.status), true);
+  }
+  void OnPeerDraining() override { ++peer_draining; }
+  void OnOutput() override { output_waits = true; }
+  void OnPong(uint64_t opaque) override { pongs.push_back(opaque); }
+
   // Everything that happened, one line for each request.
   std::string Log() const {
     std::string log;
@@ -145,15 +156,11 @@ class ServerPeer : public ServerEvents {
   }
   Served& last() { return *requests.back(); }
 
-  base::Buffer in, out;
   std::vector<std::unique_ptr<Served>> requests;
   std::function<void(Served&)> on_request, on_event;
   std::vector<uint64_t> pongs;
   std::vector<Malformed> refused;  // never were requests
-  absl::Status status;
   int peer_draining = 0;
-  bool output_waits = false;
-  std::unique_ptr<ServerCodec> codec;
 };
 
 // One request as a client sent it, and its response.
@@ -207,10 +214,11 @@ struct Asked : ResponseEvents {
   }
 };
 
-class ClientPeer : public ClientEvents {
+class ClientPeer : public ClientEvents, public Wire<ClientCodec> {
  public:
   using Make = std::function<std::unique_ptr<ClientCodec>(base::Buffer*, ClientEvents*)>;
-  explicit ClientPeer(const Make& make) : codec(make(&out, this)) {}
+  explicit ClientPeer(const Make& make) { codec = make(&out, this); }
+  ~ClientPeer() override { codec = nullptr; }  // it may tell of its end
 
   static RequestHead Head(absl::string_view method, absl::string_view path,
                           std::vector<std::pair<std::string, std::string>> fields = {}) {
@@ -238,33 +246,10 @@ class ClientPeer : public ClientEvents {
   void OnOutput() override { output_waits = true; }
   void OnPong(uint64_t opaque) override { pongs.push_back(opaque); }
 
-  void Feed(absl::string_view bytes, size_t cut = SIZE_MAX) {
-    while (!bytes.empty() && status.ok()) {
-      const absl::string_view piece = bytes.substr(0, cut);
-      in.Append(piece);
-      bytes.remove_prefix(piece.size());
-      FeedAgain();
-    }
-  }
-  void FeedAgain(bool eof = false) {
-    if (status.ok()) status = codec->Feed(in, eof);
-  }
-  std::string TakeOutput() {
-    codec->PrepareFlush();
-    output_waits = false;
-    std::string text = out.ToString();
-    out.Clear();
-    return text;
-  }
-
-  base::Buffer in, out;
   std::vector<std::unique_ptr<Asked>> requests;
   std::vector<uint64_t> pongs;
-  absl::Status status;
   int go_aways = 0;
   uint32_t peer_streams = 0;
-  bool output_waits = false;
-  std::unique_ptr<ClientCodec> codec;
 };
 
 // Carries bytes both ways, `cut` at a time, until nothing moves.

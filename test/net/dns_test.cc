@@ -61,8 +61,9 @@ class NameServer {
     } else {
       code = 3;
     }
-    const std::string reply = query.substr(0, 2) + Big(static_cast<size_t>(0x8180 + code), 2) +
-                              Big(1, 2) + Big(static_cast<size_t>(count), 2) + Big(0, 4) +
+    const std::string reply = query.substr(0, 2) +
+                              Big(size_t{0x8180} + static_cast<size_t>(code), 2) + Big(1, 2) +
+                              Big(static_cast<size_t>(count), 2) + Big(0, 4) +
                               query.substr(12, name_end + 5 - 12) + answers;
     sendto(fd_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from), length);
   }

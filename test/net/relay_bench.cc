@@ -89,6 +89,7 @@ std::shared_ptr<const net::TransportFactory> Tls(bool server) {
 }
 
 int Main(int argc, char** argv) {
+  // NOLINTNEXTLINE(bugprone-infinite-loop): it ends the process
   HEDDLE_CHECK(argc >= 3) << "see the first comment";
   bool server_tls = false, client_tls = false;
   for (int i = 3; i < argc; ++i) {

@@ -6,8 +6,6 @@
 namespace heddle::test {
 namespace {
 
-using observe::Flag;
-
 // An upstream of bytes.
 struct Plain {
   explicit Plain(event::Loop& loop)

@@ -17,7 +17,7 @@ namespace heddle::test {
 struct LeafOptions {
   std::vector<std::string> uri_sans = {};
   std::vector<std::string> dns_sans = {};
-  std::string common_name = "";
+  std::string common_name = {};
   absl::Time not_before = absl::Now() - absl::Hours(1);
   absl::Time not_after = absl::Now() + absl::Hours(24);
   bool rsa = false;  // 2048 bits, slow to make

@@ -74,6 +74,7 @@ StockClient::Answer StockClient::Ask(const std::string& book, const Headers& tra
   const grpc::Status status = stub_->stub->Get(&context, request, &reply);
   if (!status.ok())
     return {.ok = false,
+            .caller = "",
             .error = std::string(CodeText(status.error_code())) + ": " + status.error_message()};
   return {.ok = true, .copies = reply.copies(), .caller = reply.caller(), .error = ""};
 }

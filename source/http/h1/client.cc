@@ -12,7 +12,6 @@ namespace {
 
 // Informational heads before a final one; more is a peer that never answers.
 constexpr int kMaxInformational = 64;
-constexpr Failure kBrokenResponse{502, "http1.codec_error"};
 
 // Requests whose missing body is not worth a content-length: 0 (RFC 9110 8.6).
 bool ExpectsNoBody(absl::string_view method) {
@@ -133,11 +132,12 @@ bool Client::ReadHead(base::Buffer& in, Failure* failure) {
   ResponseHead head;
   ParsedHead parsed;
   Framing framing;
-  if (!TakeHead(HeadKind::kResponse, kBrokenResponse, scanner_, in, options_, &head.headers,
-                &parsed, &wire_.received, failure)) {
-    return false;
-  }
-  *failure = StartResponse(&head, parsed, &framing);
+  const size_t waiting = in.size();
+  const std::optional<Failure> taken =
+      TakeHead(HeadKind::kResponse, scanner_, in, options_, &head.headers, &parsed);
+  if (!taken.has_value()) return false;
+  wire_.received += waiting - in.size();
+  *failure = taken->failed() ? *taken : StartResponse(&head, parsed, &framing);
   if (failure->failed()) return false;
 
   if (head.informational() && head.status != 101) {

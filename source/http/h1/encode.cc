@@ -103,6 +103,7 @@ void PutFields(const Headers& headers, const WireFields& wire, Writer& to) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 absl::string_view ReasonPhrase(int status) {
   switch (status) {
     case 100:

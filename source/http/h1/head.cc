@@ -276,26 +276,21 @@ Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, He
   return Run(&parser, HeadKind::kRequest, text, kLine.size() + bytes, &collector);
 }
 
-bool TakeHead(HeadKind kind, const Failure& broken, HeadScanner& scanner, base::Buffer& in,
-              const Options& options, Headers* headers, ParsedHead* head, uint64_t* bytes,
-              Failure* failure) {
+std::optional<Failure> TakeHead(HeadKind kind, HeadScanner& scanner, base::Buffer& in,
+                                const Options& options, Headers* headers, ParsedHead* head) {
   switch (scanner.Scan(in, options.max_headers_bytes)) {
     case HeadScanner::Result::kMore:
-      return false;
+      return std::nullopt;
     case HeadScanner::Result::kBroken:
-      *failure = broken;
-      return false;
+      return kind == HeadKind::kRequest ? kBadRequest : kBrokenResponse;
     case HeadScanner::Result::kTooLarge:
-      *failure = {431, "http1.headers_too_large"};
-      return false;
+      return Failure{431, "http1.headers_too_large"};
     case HeadScanner::Result::kDone:
       break;
   }
   const size_t size = scanner.size();
-  *bytes += size;
   scanner.Reset();
-  *failure = ParseHead(kind, in, size, options, headers, head);
-  return !failure->failed();
+  return ParseHead(kind, in, size, options, headers, head);
 }
 
 namespace {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -23,6 +24,7 @@ struct Failure {
 };
 
 inline constexpr Failure kBadRequest{400, "http1.codec_error"};
+inline constexpr Failure kBrokenResponse{502, "http1.codec_error"};
 inline constexpr Failure kInvalidCharacters{400, "http1.invalid_characters"};
 inline constexpr Failure kLowVersion{426, "low_version"};
 
@@ -64,11 +66,9 @@ Failure ParseHead(HeadKind kind, base::Buffer& in, size_t bytes, const Options& 
                   Headers* headers, ParsedHead* head);
 // The same for the trailers of a chunked body: fields and an empty line.
 Failure ParseTrailers(base::Buffer& in, size_t bytes, const Options& options, Headers* trailers);
-// Scans and, once the head is whole, takes and parses it. False: it is not whole yet, or failed; a
-// head that cannot be one fails as `broken`. `bytes` grows by what was taken.
-bool TakeHead(HeadKind kind, const Failure& broken, HeadScanner& scanner, base::Buffer& in,
-              const Options& options, Headers* headers, ParsedHead* head, uint64_t* bytes,
-              Failure* failure);
+// Scans and, once the head is whole, takes and parses it. Nothing: it is not whole yet.
+std::optional<Failure> TakeHead(HeadKind kind, HeadScanner& scanner, base::Buffer& in,
+                                const Options& options, Headers* headers, ParsedHead* head);
 
 enum class BodyKind : uint8_t { kNone, kLength, kChunked, kUntilEof };
 

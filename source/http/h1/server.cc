@@ -159,12 +159,10 @@ bool Server::ReadHead(base::Buffer& in, Failure* failure) {
   RequestHead head;
   ParsedHead parsed;
   Framing framing;
-  uint64_t bytes = 0;
-  if (!TakeHead(HeadKind::kRequest, kBadRequest, scanner_, in, options_, &head.headers, &parsed,
-                &bytes, failure)) {
-    return false;
-  }
-  *failure = StartRequest(&head, parsed, &framing);
+  const std::optional<Failure> taken =
+      TakeHead(HeadKind::kRequest, scanner_, in, options_, &head.headers, &parsed);
+  if (!taken.has_value()) return false;
+  *failure = taken->failed() ? *taken : StartRequest(&head, parsed, &framing);
   if (failure->failed()) return false;
 
   ++id_;

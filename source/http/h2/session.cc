@@ -195,6 +195,7 @@ struct Session::Callbacks {
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return Of(user).OnBeginHeaders(*frame);
   }
+  // NOLINTBEGIN(readability-function-size): nghttp2's parameters
   static int Field(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
                    size_t name_bytes, const uint8_t* value, size_t value_bytes, uint8_t flags,
                    void* user) {
@@ -205,6 +206,7 @@ struct Session::Callbacks {
                           const uint8_t*, size_t, uint8_t, void* user) {
     return Of(user).OnInvalidField();
   }
+  // NOLINTEND(readability-function-size)
   static int Frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return Of(user).OnFrame(*frame);
   }
@@ -224,6 +226,7 @@ struct Session::Callbacks {
   static int FrameNotSent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
     return Of(user).OnFrameNotSent(*frame);
   }
+  // NOLINTNEXTLINE(readability-function-size): nghttp2's parameters
   static ssize_t ReadData(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
                           nghttp2_data_source* source, void* user) {
     return Of(user).ReadData(static_cast<StreamState*>(source->ptr), length, flags);
@@ -291,6 +294,7 @@ Session::Session(const Options& options, bool client, base::Buffer* out, Side* s
   const int made = client_ ? nghttp2_session_client_new2(&session_, kCallbacks, this, option)
                            : nghttp2_session_server_new2(&session_, kCallbacks, this, option);
   nghttp2_option_del(option);
+  // NOLINTNEXTLINE(bugprone-infinite-loop): it ends the process
   HEDDLE_CHECK(made == 0) << "out of memory";
 
   absl::InlinedVector<nghttp2_settings_entry, 4> settings;
@@ -356,7 +360,7 @@ absl::Status Session::Feed(base::Buffer& in, bool eof) {
 
 // A GOAWAY with the reason goes out; streams are told that their connection is gone.
 absl::Status Session::Fail(absl::string_view detail, uint32_t goaway_code) {
-  const absl::Status why = absl::InvalidArgumentError(detail);
+  absl::Status why = absl::InvalidArgumentError(detail);
   nghttp2_session_terminate_session(session_, goaway_code);
   Flush();
   if (StreamState* const stream = std::exchange(abort_stream_, nullptr); stream != nullptr) {
@@ -701,20 +705,7 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
         .kind = Malformed::Kind::kReset};
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
-  Arena& arena = block_.headers.arena();
-  if (name[0] == ':') {
-    --block_.count;
-    if (name == ":status")
-      return absl::SimpleAtoi(value, &block_.status) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    absl::string_view* place = name == ":method"      ? &block_.method
-                               : name == ":scheme"    ? &block_.scheme
-                               : name == ":authority" ? &block_.authority
-                               : name == ":path"      ? &block_.path
-                               : name == ":protocol"  ? &block_.protocol
-                                                      : nullptr;
-    if (place != nullptr) *place = arena.Copy(value);
-    return 0;
-  }
+  if (name[0] == ':') return OnPseudoField(name, value);
   const HeaderId id = IdOf(name);
   if (id == HeaderId::kCookie) ++block_.cookies;
   if (id == HeaderId::kOther && !client_ && options_.underscores != Options::Underscores::kAllow &&
@@ -724,8 +715,23 @@ int Session::OnField(const nghttp2_frame&, absl::string_view name, absl::string_
                             .kind = Malformed::Kind::kReset};
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
+  Arena& arena = block_.headers.arena();
   block_.headers.AddView(id, id == HeaderId::kOther ? arena.Copy(name) : NameOf(id),
                          arena.Copy(value));
+  return 0;
+}
+
+int Session::OnPseudoField(absl::string_view name, absl::string_view value) {
+  --block_.count;  // no field of its own
+  if (name == ":status")
+    return absl::SimpleAtoi(value, &block_.status) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  absl::string_view* place = name == ":method"      ? &block_.method
+                             : name == ":scheme"    ? &block_.scheme
+                             : name == ":authority" ? &block_.authority
+                             : name == ":path"      ? &block_.path
+                             : name == ":protocol"  ? &block_.protocol
+                                                    : nullptr;
+  if (place != nullptr) *place = block_.headers.arena().Copy(value);
   return 0;
 }
 

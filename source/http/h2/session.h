@@ -165,6 +165,7 @@ class Session {
   int OnBeginHeaders(const nghttp2_frame& frame);
   int OnField(const nghttp2_frame& frame, absl::string_view name, absl::string_view value,
               uint8_t flags);
+  int OnPseudoField(absl::string_view name, absl::string_view value);
   int OnInvalidField();
   int OnFrame(const nghttp2_frame& frame);
   int OnInvalidFrame(const nghttp2_frame& frame, int error);

@@ -57,14 +57,13 @@ struct DeltaPeer {
   explicit DeltaPeer(StreamOptions options = {}) : stream(options) {}
   void Send(Type type, std::vector<std::string> add, std::vector<std::string> drop = {},
             std::vector<std::pair<std::string, std::string>> initial = {}) {
-    REQUIRE(stream
-                .OnRequest({.type_url = std::string(TypeUrl(type)),
-                            .answer = {},
-                            .subscribe = std::move(add),
-                            .unsubscribe = std::move(drop),
-                            .initial_versions = std::move(initial)},
-                           world.view, now)
-                .ok());
+    const auto taken = stream.OnRequest({.type_url = std::string(TypeUrl(type)),
+                                         .answer = {},
+                                         .subscribe = std::move(add),
+                                         .unsubscribe = std::move(drop),
+                                         .initial_versions = std::move(initial)},
+                                        world.view, now);
+    REQUIRE(taken.ok());
   }
   void Answer(Type type, const std::string& nonce, const std::string& error = "") {
     REQUIRE(stream
@@ -87,12 +86,12 @@ struct SotwPeer {
 
   void Send(Type type, std::vector<std::string> names, const std::string& nonce = "",
             const std::string& error = "") {
-    REQUIRE(stream
-                .OnRequest({.type_url = std::string(TypeUrl(type)),
-                            .answer = {.nonce = nonce, .rejected = !error.empty(), .error = error},
-                            .names = std::move(names)},
-                           world.view, now)
-                .ok());
+    const auto taken =
+        stream.OnRequest({.type_url = std::string(TypeUrl(type)),
+                          .answer = {.nonce = nonce, .rejected = !error.empty(), .error = error},
+                          .names = std::move(names)},
+                         world.view, now);
+    REQUIRE(taken.ok());
   }
   std::string Next() { return Text(stream.Next(world.view, now)); }
   bool Settled() { return stream.Settled(world.view); }

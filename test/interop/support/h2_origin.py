@@ -6,44 +6,20 @@
     wait:MS    waits
 """
 
-import collections
-import socket
-import threading
 import time
 
 import h2.config
 import h2.connection
 
 import http1
+from origin import Origin
 
 RESETS = {"refused": 7, "cancel": 8, "internal": 2}
 
 
-class H2Origin:
+class H2Origin(Origin):
     def __init__(self):
-        self.seen = []
-        self.attempts = collections.Counter()
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self.listener.close()
-
-    def take(self):
-        with self.lock:
-            seen, self.seen = self.seen, []
-        return seen
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        super().__init__(replies={})
 
     def _serve(self, sock):
         link = h2.connection.H2Connection(
