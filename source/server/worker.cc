@@ -138,7 +138,7 @@ class Worker::Door {
       close(accepted.fd);
       return;
     }
-    proxy::StartSession(*worker_.context_, std::move(accepted));
+    proxy::StartSession(*worker_.context_, accepted);
   }
 
   Worker& worker_;

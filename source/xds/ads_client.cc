@@ -79,7 +79,7 @@ void AdsClient::SendAll() {
     if (!Asks(kind)) continue;
     const auto& type = types_[static_cast<size_t>(kind)];
     while (std::optional<std::string> request = type->Next()) {
-      if (first_request_) *request = WithNode(std::move(*request), options_.node, options_.delta);
+      if (first_request_) *request = WithNode(*request, options_.node, options_.delta);
       first_request_ = false;
       call_->Send(*request);
     }
