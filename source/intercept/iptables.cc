@@ -63,6 +63,7 @@ std::vector<std::string> Ports(const Ranges& ports) {
 std::vector<std::string> Destinations(const Networks::Family& networks) {
   if (networks.all) return {""};
   std::vector<std::string> out;
+  out.reserve(networks.some.size());
   for (const std::string& network : networks.some) out.push_back(absl::StrCat(" -d ", network));
   return out;
 }
@@ -70,6 +71,7 @@ std::vector<std::string> Destinations(const Networks::Family& networks) {
 // Ranges and the single ones, as the owner match takes them.
 std::vector<std::string> Users(const Ranges& users) {
   std::vector<std::string> out;
+  out.reserve(users.some.size());
   for (const Range& range : users.some) {
     out.push_back(
         absl::StrCat(" -m owner --uid-owner ", range.low,

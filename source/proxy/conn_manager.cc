@@ -217,6 +217,7 @@ bool InternalAddress(const config::InternalAddresses& internal, const net::Addre
 
 std::string ClientCertElement(const HttpConnectionManager& config, const net::PeerInfo& peer) {
   std::vector<std::string> parts;
+  parts.reserve(peer.local_uri_sans.size());
   for (const std::string& uri : peer.local_uri_sans) parts.push_back("By=" + uri);
   if (!peer.certificate_sha256.empty()) parts.push_back("Hash=" + peer.certificate_sha256);
   if (config.cert_subject) parts.push_back(absl::StrCat("Subject=\"", peer.subject, "\""));

@@ -9,7 +9,7 @@
 #include "source/base/status.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace heddle;
+  using namespace heddle;  // NOLINT(google-build-using-namespace)
   ingest::Merge merge({});
   merge.Put(
       ingest::ParseFile("fuzz.yaml", absl::string_view(reinterpret_cast<const char*>(data), size)));

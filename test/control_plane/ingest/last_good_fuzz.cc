@@ -14,7 +14,7 @@
 #include "source/base/status.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace heddle;
+  using namespace heddle;  // NOLINT(google-build-using-namespace)
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   // The spec, a zero byte, the record.
   const size_t zero = text.find('\0');

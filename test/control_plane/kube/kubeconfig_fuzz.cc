@@ -10,7 +10,7 @@
 #include "source/base/status.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace heddle;
+  using namespace heddle;  // NOLINT(google-build-using-namespace)
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   const auto read = [](const std::string& path) -> absl::StatusOr<std::string> {
     if (path.size() % 2 == 0) return absl::NotFoundError(path);

@@ -24,7 +24,7 @@ class Copy : public heddle::kube::Sink {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace heddle;
+  using namespace heddle;  // NOLINT(google-build-using-namespace)
   Copy copy;
   base::Random random(1);
   kube::Reflector reflector({.path = "/api/v1/pods"}, copy, base::SystemClock(), random);

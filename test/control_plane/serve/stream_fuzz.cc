@@ -41,7 +41,7 @@ void Drain(Stream& stream, const View& view, absl::Time now, std::set<std::strin
 
 // Each message: one byte that changes the configuration, one byte of length, the request.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace heddle::serve;
+  using namespace heddle::serve;  // NOLINT(google-build-using-namespace)
   DeltaStream delta({.max_names = 20});
   SotwStream sotw({.max_names = 20});
   std::set<std::string> delta_nonces, sotw_nonces;
